@@ -137,13 +137,18 @@ fn turned_away() {
     let _asked = accepted(&application);
     let mut turned_away = server.connect();
     turned_away.send(GET);
-    assert_eq!(turned_away.response().status, 503);
+    let response = turned_away.response();
+    assert_eq!(response.status, 503);
+    let length = response.content.len();
     drop((client, turned_away));
     wait_for_count(&server, 2);
     server.wait_for_reason("too_many_connections");
     assert_records(
         server,
-        &["\"GET / HTTP/1.1\" 503 -", "\"GET /wait/d HTTP/1.1\" 499 -"],
+        &[
+            &format!("\"GET / HTTP/1.1\" 503 {length}"),
+            "\"GET /wait/d HTTP/1.1\" 499 -",
+        ],
     );
 }
 

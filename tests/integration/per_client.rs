@@ -35,6 +35,48 @@ fn open(server: &Server) -> Option<Client> {
     }
 }
 
+/// It had neither, unlike every other answer.
+#[test]
+fn the_refusal_has_the_operators_fields_and_page() {
+    speak_plainly();
+    let site = Site::new("'/' = { respond = 'ok' }")
+        .top("headers = { X-Own = 'yes' }\nerror_pages = { 429 = 'page.html' }\nrequest_id = true")
+        .limits("connections_per_client = 1");
+    site.directory().write("page.html", "<p>my own words");
+    let server = site.start();
+    let _first = open(&server).expect("a place");
+    let mut refused = server.connect();
+    refused.send(GET);
+    let response = refused.last_response();
+    assert_eq!(response.status, 429);
+    assert_eq!(response.field("X-Own"), Some("yes"));
+    assert_eq!(response.field("Retry-After"), Some("1"));
+    assert!(response.field("X-Request-Id").is_some());
+    assert_eq!(response.text(), "<p>my own words");
+    let mut refused = server.connect();
+    refused.send(GET.replace("GET", "HEAD"));
+    assert_eq!(refused.response_to_head().status, 429);
+    refused.expect_end();
+}
+
+/// Nobody waits until the client has taken a large page: it was cut, though its length had been told.
+#[test]
+fn the_refusal_with_a_large_page_goes_without_it() {
+    speak_plainly();
+    let site = Site::new("'/' = { respond = 'ok' }")
+        .top("headers = { X-Own = 'yes' }\nerror_pages = { 429 = 'page.html' }")
+        .limits("connections_per_client = 1");
+    site.directory().write("page.html", vec![b'x'; 8 << 20]);
+    let server = site.start();
+    let _first = open(&server).expect("a place");
+    let mut refused = server.connect();
+    refused.send(GET);
+    let response = refused.last_response();
+    assert_eq!((response.status, response.text().as_str()), (429, ""));
+    assert_eq!(response.field("X-Own"), Some("yes"));
+    assert_eq!(response.field("Retry-After"), Some("1"));
+}
+
 /// Opens a connection as soon as there is a place.
 fn open_when_free(server: &Server) -> Client {
     until("a place is free", || open(server))

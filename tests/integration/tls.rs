@@ -234,7 +234,8 @@ fn answer_to(server: &Server, octets: &[u8]) -> Vec<u8> {
 
 #[test]
 fn plain_http_is_told_where_it_is() {
-    let server = start(&server("", "localhost", "", "hello"));
+    let own = "headers = { X-Own = 'yes' }\n";
+    let server = start(&[own, &server("", "localhost", "", "hello")].concat());
     let answer = answer_to(&server, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     let answer = String::from_utf8_lossy(&answer);
     assert!(
@@ -242,6 +243,7 @@ fn plain_http_is_told_where_it_is() {
         "{answer}"
     );
     assert!(answer.ends_with("use https://\n"), "{answer}");
+    assert!(answer.contains("\r\nX-Own: yes\r\n"), "{answer}");
     server.wait_for_line(|line| line.contains("it speaks plain HTTP"));
     for (octets, alert) in [
         (&b"\x00\x00"[..], &b""[..]),

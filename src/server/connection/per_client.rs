@@ -63,6 +63,6 @@ impl Connection {
     /// Answers 429, unless the client could not read it before a handshake.
     pub(super) fn send_too_many(&self) {
         let fields = FieldLines::new().with("Retry-After", "1");
-        self.send_unasked(Reason::TooManyOfClient, &fields);
+        self.send_unasked(Reason::TooManyOfClient, fields);
     }
 }

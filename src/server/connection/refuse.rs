@@ -5,10 +5,11 @@ use std::mem::take;
 
 use super::{Connection, Ending};
 use crate::generation::Generation;
+use crate::generation::policy::Scope;
 use crate::http::request::request_line;
 use crate::http::response::{FieldLines, Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;
-use crate::message::content::Content;
+use crate::message::content::{Content, Octets};
 use crate::message::request_id::RequestId;
 use crate::message::response::Response;
 use crate::metrics::End;
@@ -18,6 +19,9 @@ use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{CountedAs, Outcome, Subject, finish};
 use crate::transfer::READ_SIZE;
 use crate::transport::Transport;
+
+/// Octets that the socket of a new connection takes at once.
+const AT_ONCE: usize = 16 * 1024;
 
 impl Connection {
     /// Answers a request that cannot be read, because of `reason`, into `output`. Where the next request
@@ -52,23 +56,36 @@ impl Connection {
         output: &mut Vec<u8>,
         generation: &Generation,
     ) {
-        let policy = &generation.policy;
-        let id = policy.request_id.then(RequestId::new);
-        let traits = RequestTraits::unreadable(id.as_ref());
-        let framed = FramedResponse::new(Response::problem(reason), policy, traits, false);
-        self.encode_head(&framed, None, generation, output);
-        if let Content::Octets(octets) = &framed.content {
-            output.extend_from_slice(octets);
-        }
+        let id = generation.policy.request_id.then(RequestId::new);
+        let response = Response::problem(reason);
+        let (status, content_sent) = self.encode_unread(response, id.as_ref(), generation, output);
         self.record_unread(
             (input, id.as_ref()),
             Outcome {
                 end,
-                status: framed.status,
+                status,
                 reason: Some(reason),
-                content_sent: framed.content.length().unwrap_or(0),
+                content_sent,
             },
         );
+    }
+
+    /// Appends `response`, to a request that is not read, to `output`. Returns its status and how many octets
+    /// its content has.
+    fn encode_unread(
+        &self,
+        response: Response<'_>,
+        id: Option<&RequestId>,
+        generation: &Generation,
+        output: &mut Vec<u8>,
+    ) -> (Status, u64) {
+        let traits = RequestTraits::unreadable(id);
+        let framed = FramedResponse::new(response, &generation.policy, traits, false);
+        self.encode_head(&framed, None, generation, output);
+        if let Content::Octets(octets) = &framed.content {
+            output.extend_from_slice(octets);
+        }
+        (framed.status, framed.content.length().unwrap_or(0))
     }
 
     /// Answers that the server has as many connections as it may, instead of dropping the client
@@ -76,27 +93,38 @@ impl Connection {
     /// linger must not keep others out.
     pub(in crate::server) fn turn_away(mut self) {
         let fields = FieldLines::new().with("Retry-After", "1");
-        self.send_unasked(Reason::TooManyConnections, &fields);
+        self.send_unasked(Reason::TooManyConnections, fields);
         self.stop_counting();
         // The request may come only now.
         runtime::spawn(async move { self.linger().await });
     }
 
     /// Answers a connection that is one too many, whatever its request may be.
-    pub(super) fn send_unasked(&self, reason: Reason, fields: &FieldLines) {
+    pub(super) fn send_unasked(&self, reason: Reason, fields: FieldLines) {
         let status = reason.status().unwrap_or(Status::SERVICE_UNAVAILABLE);
-        let outcome = Outcome::turned_away(status, reason);
+        let mut outcome = Outcome::turned_away(status, reason);
         // A client that comes over TLS could not read it before a handshake.
         if let Transport::Tls(_) = self.stream {
             return self.record_unread((&[], None), outcome);
         }
-        let response = self.last_response(status, fields, b"");
         // Read first, for the record of the exchange.
         let mut input = self.worker.input.borrow_mut();
         let received = self.stream.receive(&mut input[..READ_SIZE]);
         let input = &input[..received.map_or(0, |received| received.count)];
+        let (generation, mut response) = (self.generation(), Vec::new());
+        let id = generation.policy.request_id.then(RequestId::new);
+        let problem = Response::problem_with(reason, fields.clone());
+        (_, outcome.content_sent) =
+            self.encode_unread(problem, id.as_ref(), &generation, &mut response);
+        if response.len() > AT_ONCE {
+            // Nobody waits here until the client has taken the rest of a large error page.
+            response = self.last_response(status, &fields, b"");
+            outcome.content_sent = 0;
+        } else if input.starts_with(b"HEAD ") {
+            response.truncate(response.len() - take(&mut outcome.content_sent) as usize);
+        }
         let _ = self.stream.send(&response, false);
-        self.record_unread((input, None), outcome);
+        self.record_unread((input, id.as_ref()), outcome);
     }
 
     /// A response of the connection itself, after which it ends.
@@ -107,10 +135,11 @@ impl Connection {
         content: &[u8],
     ) -> Vec<u8> {
         let generation = self.generation();
+        let (policy, own) = (&generation.policy, Octets::Lent(fields.as_bytes()));
         let head = ResponseHead {
             status,
             common: &self.worker.common_lines(generation.common_fields()),
-            fields: fields.as_bytes(),
+            fields: &policy.change_fields(own, Scope::Any, None),
             more_fields: b"",
             framing: ResponseFraming::Length(content.len() as u64),
             persistence: Persistence::Close,
