@@ -372,6 +372,7 @@ async fn explain_exchange(
         exchange.policy,
         facts.as_ref().map(|facts| (facts.status, &facts.fields)),
         head,
+        exchange.route().is_some_and(sends_files),
     );
     Ok(RequestExplanation {
         request: format!("{} {}", question.method, question.target),
@@ -402,6 +403,11 @@ async fn explain_exchange(
         trace: trace_of(exchange, generation),
         compress,
     })
+}
+
+/// Whether the code behind the route may name a file, which is sent in place of its content.
+fn sends_files(route: &Route) -> bool {
+    matches!(route.handler, Handler::Fastcgi(_) | Handler::Plugin(_))
 }
 
 fn no_valid_request(question: &Question, error: Option<RequestError>) -> String {

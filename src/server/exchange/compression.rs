@@ -5,7 +5,7 @@
 //!
 //! | Content | is sent |
 //! |---|---|
-//! | a file, or pieces of one | as it is: `files` has coded it already, if it is to be |
+//! | a file, or pieces of one | as it is: `files` has coded it already, if it is to be; parts of others can be asked for |
 //! | octets, up to [`AT_ONCE`] | compressed at once, with their length |
 //! | more octets, a stream | compressed while they are sent, in chunks |
 //!

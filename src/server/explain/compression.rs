@@ -9,16 +9,18 @@ use crate::http::status::Status;
 use crate::http::version::Version;
 
 /// What `compress` of the policy makes of the response to `head`, of that status and with those fields;
-/// `None`: there is no `compress`. Without an `answer` code answers: what would become of its response.
+/// `None`: there is no `compress`. Without an `answer` code answers, which may name a file if it `sends_files`:
+/// what would become of its response.
 pub(super) fn compression_of(
     policy: &ServingPolicy,
     answer: Option<(Status, &FieldList)>,
     head: &RequestHead<'_>,
+    sends_files: bool,
 ) -> Option<String> {
     let rules = policy.representation.compression.as_deref()?;
     Some(match answer {
         Some((status, fields)) => of_answer(rules, status, fields, head),
-        None => of_code(rules, head),
+        None => of_code(rules, head, sends_files),
     })
 }
 
@@ -44,15 +46,20 @@ fn of_answer(
     format!("no: {why}")
 }
 
-fn of_code(rules: &Compression, head: &RequestHead<'_>) -> String {
+fn of_code(rules: &Compression, head: &RequestHead<'_>, sends_files: bool) -> String {
     match rules.coding_for(head) {
         Err(why) => format!("no: {why}"),
         Ok(coding) => format!(
-            "{}, if the answer is {} and {} bytes or longer, or of unknown length{}",
+            "{}, if the answer is {} and {} bytes or longer, or of unknown length{}{}",
             coding.as_str(),
             described(rules),
             rules.min_size,
-            of_long(rules, head, coding)
+            of_long(rules, head, coding),
+            if sends_files {
+                "; a file that it names is sent as it is"
+            } else {
+                ""
+            }
         ),
     }
 }
