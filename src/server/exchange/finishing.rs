@@ -92,9 +92,11 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         } else {
             Scope::Content
         };
-        let (mut response, mut reason) = (response, None);
+        let (mut response, mut reason, mut may_persist) = (response, None, may_persist);
         if let DuplexContent::Problem(why) = response.content {
             reason = why;
+            // Clients that keep connections would ask over this one again, and be refused again.
+            may_persist &= why != Some(Reason::OtherConnection);
             response = with_own_words(policy.with_error_page(response), traits);
         }
         let framing = match response.content.length() {
