@@ -95,6 +95,17 @@ struct Listened {
     limits: Limits,
     /// The server whose certificate clients see that name no server, or one that is not there.
     tls_default: Option<Arc<Site>>,
+    /// What its connections begin with.
+    opening: Opening,
+}
+
+/// What stands on a connection before its first request.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Opening {
+    /// The header of the PROXY protocol, of a trusted proxy.
+    pub(crate) has_proxy_header: bool,
+    /// The handshake of TLS.
+    pub(crate) is_tls: bool,
 }
 
 /// A listener of a generation, found once for all the requests of a turn.
@@ -341,6 +352,24 @@ impl<'g> Listening<'g> {
     /// The server that answers for `host` (without its port).
     pub(crate) fn site(self, host: &[u8]) -> Option<&'g Site> {
         self.listened?.hosts.find(host).map(|site| &**site)
+    }
+
+    /// What connections that are made now begin with.
+    pub(crate) fn opening(self) -> Opening {
+        self.listened
+            .map(|listened| listened.opening)
+            .unwrap_or_default()
+    }
+
+    /// Whether requests are answered over a connection that began with `opening`. If not, they were when it was
+    /// made: since then a reload asks for TLS or for the PROXY protocol, or passes connections on as they are.
+    #[inline]
+    pub(crate) fn is_open_to(self, opening: Opening) -> bool {
+        self.listened.is_some_and(|listened| {
+            let asked = listened.opening;
+            (opening.is_tls || !asked.is_tls)
+                && (opening.has_proxy_header || !asked.has_proxy_header)
+        })
     }
 
     /// Stands for what the server for `host` asks of a client's certificate; 0 if it asks for none.

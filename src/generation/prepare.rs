@@ -21,7 +21,7 @@ use super::carryover::{Carryover, Groups, Unread};
 use super::challenges;
 use super::policy::ServingPolicy;
 use super::routing::{Found, RoutingTable};
-use super::{Arrival, Generation, Listened, Rewrite, Route, Site, Stream};
+use super::{Arrival, Generation, Listened, Opening, Rewrite, Route, Site, Stream};
 use crate::acme;
 use crate::address::ListenAddress;
 use crate::api::Handlers;
@@ -214,6 +214,7 @@ impl Generation {
         }
         let acme = plan(config, &carryover);
         let arrivals = arrivals(config, &groups, &mut carryover);
+        set_openings(&mut listeners, &arrivals);
         let policy = ServingPolicy::new(&config.policy, &mut carryover);
         carryover.end();
         let mut limits = listeners.values().map(|listened| &listened.limits);
@@ -253,6 +254,21 @@ fn plan(config: &Config, carryover: &Carryover) -> Option<acme::Plan> {
         }
     }
     Some(plan).filter(|plan| !plan.is_empty())
+}
+
+/// Tells each of `listeners` what its connections begin with.
+fn set_openings(
+    listeners: &mut BTreeMap<ListenAddress, Listened>,
+    arrivals: &[(ListenAddress, Arrival)],
+) {
+    for (address, arrival) in arrivals {
+        if let Some(listened) = listeners.get_mut(address) {
+            listened.opening = Opening {
+                has_proxy_header: arrival.has_proxy_header,
+                is_tls: arrival.is_tls,
+            };
+        }
+    }
 }
 
 /// The addresses at which a connection does not begin with a request.

@@ -40,6 +40,7 @@ use crate::message::request::{Arrival, TellsOfConnection};
 use crate::message::secured::Secured;
 use crate::message::selected::Selected;
 use crate::runtime::{self, Pools};
+use crate::server::exchange::Over;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 
 use auth::auth_of;
@@ -337,15 +338,19 @@ async fn answer(
         listener,
         has_client_certificate: question.has_certificate,
     };
-    let client_rule =
-        is_tls(generation, listener).then(|| generation.at(listener).client_rule(head.host));
+    let listening = generation.at(listener);
+    let opening = listening.opening();
     let arrival = Arrival {
-        is_https: client_rule.is_some() || Exchange::is_https(generation, peer, &head),
+        is_https: opening.is_tls || Exchange::is_https(generation, peer, &head),
         believed: Exchange::believed(generation, peer),
         connection: &connection,
     };
-    let asked_of = (arrival.connection, client_rule);
-    let mut exchange = Exchange::new(generation.at(listener), listener, peer, &head, asked_of);
+    let over = Over {
+        connection: &connection,
+        has_proxy_header: opening.has_proxy_header,
+        client_rule: opening.is_tls.then(|| listening.client_rule(head.host)),
+    };
+    let mut exchange = Exchange::new(listening, listener, peer, &head, over);
     exchange.set_arrival(&arrival);
     exchange.resume(None);
     exchange.look_at_rates(buckets == Buckets::Full);

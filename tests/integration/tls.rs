@@ -7,7 +7,9 @@ use std::sync::Arc;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
 
-use crate::support::{Client, Server, Site, client_of as client, ended_with, tls_fixture, until};
+use crate::support::{
+    Client, Server, Site, client_of as client, ended_with, speak_plainly, tls_fixture, until,
+};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -471,4 +473,43 @@ fn plain_http_is_led_to_https() {
         response.field("Strict-Transport-Security"),
         Some("max-age=9")
     );
+}
+
+/// A plain connection that was open when `tls` came into the file was answered as before, by the new routes and in
+/// clear text, for as long as its client kept it; and so was one without the header of the PROXY protocol.
+#[test]
+fn a_kept_connection_does_not_pass_what_new_ones_are_asked_for() {
+    speak_plainly();
+    let of = |text: &str| format!("trusted_proxies = '192.0.2.1'\nlog.access = false\n{text}");
+    let plain = "[[server]]\nlisten = '127.0.0.1:0'\nroutes.'/' = { respond = 'open' }\n\
+                 routes.'/echo' = { echo = true }\n";
+    let ca = tls_fixture("ca.pem");
+    let asking = format!(", client_ca = {ca:?}, client = 'require'");
+    for (text, what) in [
+        (server("", "localhost", "", "secret"), "TLS"),
+        (server("", "localhost", &asking, "secret"), "a certificate"),
+        (
+            plain.replace("routes.'/' ", "accept_proxy_protocol = true\nroutes.'/' "),
+            "the PROXY protocol",
+        ),
+        (
+            "[[stream]]\nlisten = '127.0.0.1:0'\nproxy = '127.0.0.1:9'\n".to_owned(),
+            "a stream",
+        ),
+    ] {
+        let server = start(plain);
+        // On the fast path, and on the slow one.
+        let mut kept = ["/", "/echo"].map(|target| (target, server.connect()));
+        for (target, client) in &mut kept {
+            let get = GET.replacen('/', target, 1);
+            assert_eq!(client.exchange(get).status, 200, "{what}");
+        }
+        server.configure(of(&text));
+        ended_with(0, &server.command_line(&["reload"]));
+        for (target, client) in &mut kept {
+            let refused = client.last_response_to(GET.replacen('/', target, 1));
+            assert_eq!(refused.status, 421, "{what}: {}", refused.text());
+            assert_eq!(refused.field("Connection"), Some("close"), "{what}");
+        }
+    }
 }

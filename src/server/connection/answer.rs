@@ -161,8 +161,7 @@ impl Connection {
         };
         let arrival;
         let listener = &self.endpoint.address;
-        let mut exchange =
-            Exchange::new(listening, listener, self.client, head, self.for_admission());
+        let mut exchange = Exchange::new(listening, listener, self.client, head, self.over());
         if exchange.is_told_arrival_now() {
             arrival = self.arrival(listening.generation, head);
             exchange.set_arrival(&arrival);

@@ -89,6 +89,8 @@ pub(super) struct Connection {
     is_given_up: bool,
     /// When the head that has begun to arrive must be complete.
     head_deadline: Tick,
+    /// A trusted proxy has said by the PROXY protocol who the client is.
+    has_proxy_header: bool,
     /// Whether the connection counts among those that are open.
     is_counted: bool,
     /// What was done for the request at the start of `unread`, while that is not performed.
@@ -167,6 +169,7 @@ impl Connection {
             is_likely_to_wait: false,
             is_given_up: false,
             head_deadline: Tick::NEVER,
+            has_proxy_header: false,
             is_counted: true,
             begun: Cell::new(None),
             place: None,
@@ -252,6 +255,7 @@ impl Connection {
         let announced = proxy_header::receive(stream, self.client, proxies, worker, timeout).await;
         match announced {
             Ok(Announced { origin, rest }) => {
+                self.has_proxy_header = true;
                 match origin {
                     Origin::Proxy => {}
                     Origin::Client { source, .. } => {

@@ -30,7 +30,7 @@ use crate::metrics::End;
 use crate::reason::Reason;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{Outcome, Underway};
-use crate::server::exchange::{Answered, Exchange};
+use crate::server::exchange::{Answered, Exchange, Over};
 use crate::throttle::rates::Standing;
 use crate::transfer::receive::Receiving;
 use crate::transfer::send::{Terms, Transmission};
@@ -89,8 +89,7 @@ impl Connection {
         };
         let arrival = self.arrival(&generation, &head);
         let listener = &self.endpoint.address;
-        let asked_of = self.for_admission();
-        let mut exchange = Exchange::new(listening, listener, self.client, &head, asked_of);
+        let mut exchange = Exchange::new(listening, listener, self.client, &head, self.over());
         exchange.set_arrival(&arrival);
         exchange.resume(begun);
         let always_waits = exchange.always_waits();
@@ -155,12 +154,15 @@ impl Connection {
         }
     }
 
-    /// What decides with the configuration whether a request is answered: the connection, and what was asked
-    /// of the client's certificate, if it is one over TLS.
+    /// What decides with the configuration whether a request is answered.
     #[inline]
-    pub(super) fn for_admission(&self) -> (&dyn TellsOfConnection, Option<u64>) {
+    pub(super) fn over(&self) -> Over<'_> {
         let session = self.stream.session();
-        (self, session.map(|session| session.client_rule))
+        Over {
+            connection: self,
+            has_proxy_header: self.has_proxy_header,
+            client_rule: session.map(|session| session.client_rule),
+        }
     }
 
     /// Sends as much of the response as can be sent without waiting. If that is all, finishes the exchange.

@@ -42,7 +42,7 @@ use std::sync::Arc;
 use crate::address::{ClientAddress, ListenAddress};
 use crate::config::model::Limits;
 use crate::generation::policy::ServingPolicy;
-use crate::generation::{Generation, Listening, Route};
+use crate::generation::{Generation, Listening, Opening, Route};
 use crate::handlers::{Begun, ProxiedRequest, WorkerState};
 use crate::http::forwarded::ForwardedField;
 use crate::http::path::NormalPath;
@@ -91,6 +91,16 @@ pub(super) struct Exchange<'g, 'r> {
     marks: MarksPlace,
 }
 
+/// The connection over which a request came: what decides with the configuration whether the request is answered.
+pub(super) struct Over<'c> {
+    pub(super) connection: &'c dyn TellsOfConnection,
+    /// Whether a trusted proxy has said by the PROXY protocol who the client is.
+    pub(super) has_proxy_header: bool,
+    /// `None`: it is a plain connection. Over TLS, the handshake asked for a client's certificate as the server
+    /// does that the client named then (SNI), and the number stands for what was asked.
+    pub(super) client_rule: Option<u64>,
+}
+
 /// What was done for a request when it was asked for an answer at once, and is not done twice.
 pub(super) struct Before {
     /// What its handler has begun.
@@ -111,24 +121,28 @@ impl<'g, 'r> Exchange<'g, 'r> {
     /// Finds client, route and handler for the request of `head`, which came in at `listener` from `peer` on
     /// `connection`; `listening` is that listener.
     ///
-    /// `client_rule` is for a connection over TLS. Its handshake asked for a client's certificate as the
-    /// server does that the client named then (SNI), and the number stands for what was asked. If the server
-    /// for this request asks for something else, it is not asked over this connection (RFC 9110 §7.4).
+    /// If the server for this request asks for something else of its connections, such as another certificate of
+    /// the client, it is not asked over this one (RFC 9110 §7.4).
     #[inline]
     pub(super) fn new(
         listening: Listening<'g>,
         listener: &'r ListenAddress,
         peer: ClientAddress,
         head: &'r RequestHead<'r>,
-        (connection, client_rule): (&dyn TellsOfConnection, Option<u64>),
+        over: Over<'_>,
     ) -> Self {
         let proxies = &listening.generation.proxies;
         let client = client::address(proxies, peer, head);
-        let connection = Some(connection);
-        let is_in_reach = match client_rule {
-            None => !head.target.is_https || client::may_have_secured(proxies, peer),
-            Some(rule) => listening.client_rule(head.host) == rule,
+        let connection = Some(over.connection);
+        let opening = Opening {
+            has_proxy_header: over.has_proxy_header,
+            is_tls: over.client_rule.is_some(),
         };
+        let is_in_reach = listening.is_open_to(opening)
+            && match over.client_rule {
+                None => !head.target.is_https || client::may_have_secured(proxies, peer),
+                Some(rule) => listening.client_rule(head.host) == rule,
+            };
         let peer = Some(peer);
         Self::of_client(
             listening,
