@@ -10,10 +10,10 @@ use std::time::Duration;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustls::crypto::cipher::Iv;
 use rustls::pki_types::ServerName;
-use rustls::version::TLS13;
+use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, ConnectionTrafficSecrets};
 
-use crate::support::{Client, SAFETY, Server, Site, client_of as client, until};
+use crate::support::{Client, SAFETY, Server, Site, client_of, until};
 use crate::tls::{anyone, server};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -201,7 +201,7 @@ fn handshake_in(
 
 /// A client that offers protocols by ALPN until its ClientHello has `length` octets or a few more.
 fn talkative(length: usize) -> Arc<ClientConfig> {
-    let mut config = ClientConfig::clone(&client(&[&TLS13], None));
+    let mut config = ClientConfig::clone(&client_of(&[&TLS13], None));
     let count = length / 256 + 1;
     config
         .alpn_protocols
@@ -262,7 +262,7 @@ struct ByHand {
 
 impl ByHand {
     fn connect(server: &Server) -> Self {
-        let mut config = ClientConfig::clone(&client(&[&TLS13], None));
+        let mut config = ClientConfig::clone(&client_of(&[&TLS13], None));
         config.enable_secret_extraction = true;
         let session = handshake_in(server, &Arc::new(config), usize::MAX);
         let (stream, connection) = session.expect("a session");
@@ -344,4 +344,23 @@ fn is_asleep(server: &Server) -> bool {
     let workers: Vec<String> = workers.collect();
     assert!(!workers.is_empty(), "no thread has this name");
     workers.iter().all(|worker| worker.contains(") S "))
+}
+
+/// RFC 7301 §3.2. In TLS 1.3 the alert stands behind the ServerHello; only that was sent, and then the end.
+#[test]
+fn a_client_that_speaks_another_protocol_is_told_so() {
+    let server = start("");
+    for version in [&TLS12, &TLS13] {
+        let mut config = (*client_of(&[version], None)).clone();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let config = Arc::new(config);
+        let Err(refused) = Client::secured(server.address(), &config, "localhost") else {
+            panic!("a session with h2")
+        };
+        let refused = refused.to_string();
+        assert!(
+            refused.contains("NoApplicationProtocol"),
+            "{version:?}: {refused}"
+        );
+    }
 }

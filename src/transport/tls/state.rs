@@ -86,11 +86,15 @@ impl State {
     /// Takes note that the session has failed. The alert that tells the peer why is put into `outgoing`.
     pub(super) fn fail(&mut self, error: rustls::Error) -> io::Error {
         self.is_broken = true;
-        // Once: rustls gives what it has to say before it looks at records, and must not look again at the
-        // one that failed.
+        // The alert may stand behind messages of the handshake, as behind a ServerHello. Without input, because
+        // rustls must not look again at the record that failed.
         let mut ignore = |_: &[u8]| {};
-        let input = &mut self.incoming;
-        let _ = self.half.advance(input, &mut ignore, &mut self.outgoing);
+        while self.half.common().wants_write() {
+            let advanced = self.half.advance(&mut [], &mut ignore, &mut self.outgoing);
+            if !matches!(advanced, (_, Ok(Advance::More))) {
+                break;
+            }
+        }
         broken(error)
     }
 
