@@ -22,6 +22,9 @@ use crate::config::model::Acme;
 use crate::disk::{self, Access, FileError};
 use crate::log::diagnostic;
 
+/// The most octets of a file.
+const MAX_SIZE: u64 = 4 * 1024 * 1024;
+
 /// The files of ACME.
 #[derive(Clone, Debug)]
 pub(crate) struct Storage {
@@ -144,7 +147,7 @@ fn warn_of_mode(path: &Path) {
 /// # Errors
 /// If it cannot be read.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
-    match std::fs::read(path) {
+    match disk::read_file(path, MAX_SIZE) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StorageError::new("read", path, error)),

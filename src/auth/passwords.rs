@@ -9,8 +9,7 @@
 //! so.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -22,7 +21,8 @@ use super::credentials::Credentials;
 use super::hash::Hash;
 use super::htpasswd::{self, LineFault};
 use super::remembered::Remembered;
-use crate::disk::identity::{Identity as FileIdentity, Kind};
+use crate::disk::identity::Identity as FileIdentity;
+use crate::disk::read_file;
 use crate::log::diagnostic;
 use crate::message::identity::{Identity, VerifiedBy};
 
@@ -260,7 +260,7 @@ impl Current {
             path: path.to_owned(),
             error,
         };
-        let octets = read_file(path).map_err(unread)?;
+        let octets = read_file(path, MAX_SIZE).map_err(unread)?;
         let users = htpasswd::parse(&octets).map_err(|faults| {
             let others = faults.len() - 1;
             let [fault, ..] = &faults[..] else {
@@ -308,21 +308,6 @@ fn most_usual<'h>(hashes: impl Iterator<Item = &'h Hash>) -> Option<&'h Hash> {
         .into_iter()
         .max_by_key(|(cost, (count, _))| (*count, *cost));
     most.map(|(_, (_, hash))| hash)
-}
-
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    // A look before it is opened: a pipe would be waited for.
-    if Kind::of(&rustix::fs::stat(path)?) != Kind::File {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut octets = Vec::new();
-    File::open(path)?
-        .take(MAX_SIZE + 1)
-        .read_to_end(&mut octets)?;
-    if octets.len() as u64 > MAX_SIZE {
-        return Err(io::Error::other("it has more than 16 MiB"));
-    }
-    Ok(octets)
 }
 
 #[cfg(test)]

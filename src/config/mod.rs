@@ -31,9 +31,7 @@ use crate::address::{ListenAddress, UpstreamUrl};
 pub(crate) use complaint::certificate::{CertificateFault, CertificateSetting};
 pub(crate) use complaint::diagnostic::Report;
 pub(crate) use complaint::passwords::PasswordsFault;
-pub(crate) use load::{
-    Checked, Inputs, Listing, Loaded, Strictness, Wildcard, load, parse, read_whole,
-};
+pub(crate) use load::{Checked, Inputs, Listing, Loaded, Strictness, Wildcard, load, parse};
 pub(crate) use tell::{Change, difference, dump, key_table, schema};
 pub(crate) use tree::paths::{DEFAULT_PATH, find_program};
 pub(crate) use tree::surroundings::Surroundings;

@@ -13,6 +13,7 @@
 //! | the same, read again for an upstream | [`replay`] |
 //! | a response's content, taken from its maker ahead of the client | [`read_ahead`] |
 //! | a file that is replaced as a whole | [`replacement`] |
+//! | a file that the configuration names, as a whole | [`named_file`] |
 //! | a lock between processes | [`lock`] |
 //! | a directory for keys | [`private`] |
 //! | which file the system refused, and why | [`file_error`] |
@@ -23,6 +24,7 @@ pub(crate) mod beneath;
 mod file_error;
 pub(crate) mod identity;
 mod lock;
+mod named_file;
 mod now_or_on_pool;
 mod openat2;
 mod private;
@@ -35,6 +37,7 @@ mod walk;
 
 pub(crate) use file_error::FileError;
 pub(crate) use lock::Lock;
+pub(crate) use named_file::read_file;
 pub(crate) use now_or_on_pool::{now_or_on_pool, on_pool};
 pub(crate) use private::{doubt_about_mode, make_directory};
 pub(crate) use replacement::{Access, Prepared, prepare, remove_prepared};

@@ -12,14 +12,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use crate::config::read_whole;
-use crate::disk::identity::{Identity, Kind};
+use crate::disk::identity::Identity;
+use crate::disk::read_file;
 use crate::http::media_type;
 use crate::http::response::FieldLines;
 use crate::log::diagnostic;
 
 /// How long a page is believed to be as it was read.
 const BELIEVED: Duration = Duration::from_secs(1);
+
+/// The most octets of a page.
+const MAX_SIZE: u64 = 16 * 1024 * 1024;
 
 /// A page, and the state of its file when it was read.
 #[derive(Debug)]
@@ -95,16 +98,11 @@ impl ErrorPage {
     }
 
     fn read_if_changed(&self) -> io::Result<()> {
-        // A look before it is opened: a pipe would be waited for.
-        let state = rustix::fs::stat(&self.path)?;
-        if Kind::of(&state) != Kind::File {
-            return Err(io::Error::other("it is no file"));
-        }
-        let identity = Some(Identity::of(&state));
+        let identity = Some(Identity::at(&self.path)?);
         if self.with_read(|read| read.identity == identity) {
             return Ok(());
         }
-        let content = Some(interned(read_whole(&self.path)?));
+        let content = Some(interned(read_file(&self.path, MAX_SIZE)?));
         let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
         *read = Read { identity, content };
         Ok(())

@@ -8,6 +8,10 @@ use rustls::pki_types::pem::{Error, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::fault::{Fault, Part};
+use crate::disk::read_file;
+
+/// The most octets of a file: far more than all the authorities of a system have.
+const MAX_SIZE: u64 = 4 * 1024 * 1024;
 
 /// What an encrypted key has in its text: PKCS #8, and the older form of OpenSSL.
 const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
@@ -102,6 +106,6 @@ fn has_key(text: &[u8]) -> bool {
 }
 
 fn read(part: Part, path: &Path) -> Result<Vec<u8>, Fault> {
-    std::fs::read(path)
+    read_file(path, MAX_SIZE)
         .map_err(|error| Fault::new(part, format!("cannot read `{}`: {error}", path.display())))
 }

@@ -4,6 +4,8 @@ use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::process::Signal;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
 
@@ -473,6 +475,21 @@ fn plain_http_is_led_to_https() {
         response.field("Strict-Transport-Security"),
         Some("max-age=9")
     );
+}
+
+/// A FIFO in the place of a certificate was waited for: the supervisor answered no command and no signal any more.
+#[test]
+fn a_fifo_in_the_place_of_a_certificate_is_not_waited_for() {
+    let mut server = with_files_of_its_own().argument("--watch").start();
+    let path = server.directory().join("a.pem");
+    std::fs::remove_file(&path).expect("it is there");
+    mkfifoat(CWD, &path, Mode::RWXU).expect("the directory is ours");
+    server.wait_for_line(|line| line.contains("it is no file") && line.contains("served on"));
+    assert!(serves(&server, "other.test"));
+    let told = ended_with(1, &server.command_line(&["reload"]));
+    assert!(told.contains("is not a file"), "{told}");
+    server.signal(Signal::TERM);
+    assert!(server.wait().expect("it ends").success());
 }
 
 /// A plain connection that was open when `tls` came into the file was answered as before, by the new routes and in

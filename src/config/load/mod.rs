@@ -9,5 +9,4 @@ mod wildcard;
 
 pub(crate) use checked::{Checked, Inputs, Loaded, Strictness};
 pub(crate) use file::{load, parse};
-pub(crate) use read::read_whole;
 pub(crate) use wildcard::{Listing, Wildcard};

@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf, absolute};
 
 use crate::config::{Inputs, Listing, Wildcard};
 use crate::disk::identity::Identity;
+use crate::disk::read_file;
+
+/// The most octets of a file of the configuration.
+const MAX_SIZE: u64 = 16 * 1024 * 1024;
 
 /// The files of a configuration, and the patterns by which further files would belong to it.
 #[derive(Clone, Default)]
@@ -79,7 +83,8 @@ impl Files {
         let is_as_read = |(path, text): (&PathBuf, &Option<String>)| {
             // A FIFO or a device has given what it had: reading it again would wait, or find nothing.
             let is_other = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-            is_other || fs::read_to_string(path).ok() == *text
+            let now = || read_file(path, MAX_SIZE).ok();
+            is_other || now().and_then(|octets| String::from_utf8(octets).ok()) == *text
         };
         !new.all(is_as_read)
     }
