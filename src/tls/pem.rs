@@ -16,12 +16,23 @@ const MAX_SIZE: u64 = 4 * 1024 * 1024;
 /// What an encrypted key has in its text: PKCS #8, and the older form of OpenSSL.
 const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
 
+/// What editors of other systems put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+const DASHES: &[u8] = b"-----";
+
+/// Labels by which OpenSSL knows a certificate: the one with what it is trusted for, and the one of old.
+const OTHER_LABELS: [&[u8]; 2] = [b"TRUSTED CERTIFICATE", b"X509 CERTIFICATE"];
+
 /// The certificates in the file at `path`, in their order. There is one at least.
 ///
 /// # Errors
 /// Why there is none.
 pub(super) fn certificates(part: Part, path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let text = read(part, path)?;
+    look_at_labels(&text).map_err(|fault| fault.told(part, path))?;
     let certificates: Result<Vec<_>, Error> = CertificateDer::pem_slice_iter(&text).collect();
     let shown = path.display();
     match certificates {
@@ -105,7 +116,152 @@ fn has_key(text: &[u8]) -> bool {
     PrivateKeyDer::from_pem_slice(text).is_ok()
 }
 
+/// The text of the file at `path`, whose blocks begin and end at lines of their own.
 fn read(part: Part, path: &Path) -> Result<Vec<u8>, Fault> {
-    read_file(path, MAX_SIZE)
-        .map_err(|error| Fault::new(part, format!("cannot read `{}`: {error}", path.display())))
+    let mut text = read_file(path, MAX_SIZE)
+        .map_err(|error| Fault::new(part, format!("cannot read `{}`: {error}", path.display())))?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len());
+    }
+    look_at_lines(&text).map_err(|fault| fault.told(part, path))?;
+    Ok(text)
+}
+
+/// A line that has a block passed over, of which nothing else would tell.
+#[derive(Debug, PartialEq, Eq)]
+struct LineFault {
+    /// From 1.
+    line: usize,
+    what: String,
+    help: &'static str,
+}
+
+impl LineFault {
+    fn told(self, part: Part, path: &Path) -> Fault {
+        let message = format!("`{}`, line {}: {}", path.display(), self.line, self.what);
+        Fault::new(part, message).help(self.help)
+    }
+}
+
+/// The lines of `text`, each with its number.
+fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let lines = text.split(|octet| *octet == b'\n');
+    let lines = lines.map(<[u8]>::trim_ascii_end);
+    lines.enumerate().map(|(index, line)| (index + 1, line))
+}
+
+/// The parser passes over a block whose BEGIN does not stand at the beginning of a line, and joins one that has
+/// no END with the next one. What joins files without a line end between them makes such blocks.
+///
+/// # Errors
+/// The first line that is not as it should be.
+fn look_at_lines(text: &[u8]) -> Result<(), LineFault> {
+    let fault = |line, what: String, help| Err(LineFault { line, what, help });
+    let mut begun = None;
+    for (line, octets) in lines(text) {
+        if octets.starts_with(BEGIN) {
+            if let Some(before) = begun.replace(line) {
+                let what = format!("a block begins, and that of line {before} has no END");
+                return fault(line, what, "the file may be cut; copy it anew");
+            }
+        } else if let Some(rest) = octets.strip_prefix(END) {
+            begun = None;
+            let label = memchr::memmem::find(rest, DASHES).unwrap_or(rest.len());
+            if rest[label..].len() > DASHES.len() {
+                let what = "something stands behind the END of a block".to_owned();
+                return fault(line, what, "begin a new line there");
+            }
+        } else if is_begin_elsewhere(octets) {
+            let what = "the BEGIN of a block does not stand at the beginning of its line";
+            return fault(line, what.to_owned(), "take away what stands before it");
+        }
+    }
+    Ok(())
+}
+
+/// Whether a BEGIN stands behind something else in the line `octets`; one in a comment is meant to.
+fn is_begin_elsewhere(octets: &[u8]) -> bool {
+    !octets.trim_ascii_start().starts_with(b"#") && memchr::memmem::find(octets, BEGIN).is_some()
+}
+
+/// Certificates under other labels have a form of their own, and are passed over.
+///
+/// # Errors
+/// The first of them.
+fn look_at_labels(text: &[u8]) -> Result<(), LineFault> {
+    for (line, octets) in lines(text) {
+        let label = octets.strip_prefix(BEGIN).unwrap_or_default();
+        let label = label.strip_suffix(DASHES).unwrap_or_default();
+        if OTHER_LABELS.contains(&label) {
+            let label = String::from_utf8_lossy(label);
+            let what = format!("a block is labelled {label}, which is not read");
+            let help = "`openssl x509 -in FILE` writes it as a CERTIFICATE";
+            return Err(LineFault { line, what, help });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::TemporaryDirectory;
+
+    fn fixture(name: &str) -> String {
+        std::fs::read_to_string(format!("tests/fixtures/tls/{name}.pem")).expect("a fixture")
+    }
+
+    /// How many certificates are in `text`, or what is wrong with it.
+    fn count(text: &str) -> Result<usize, String> {
+        let directory = TemporaryDirectory::new("pem");
+        directory.write("a.pem", text.as_bytes());
+        let read = certificates(Part::ClientCa, &directory.path().join("a.pem"));
+        let told = |fault: Fault| {
+            fault
+                .message
+                .rsplit("`")
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        read.map(|certificates| certificates.len()).map_err(told)
+    }
+
+    /// All but the first certificate of such a file were passed over without a word.
+    #[test]
+    fn no_certificate_is_passed_over() {
+        let (one, two) = (fixture("ca"), fixture("stranger"));
+        let lines = one.lines().count();
+        assert_eq!(count(&format!("{one}{two}")), Ok(2));
+        assert_eq!(count(&format!("{one}{two}").replace('\n', "\r\n")), Ok(2));
+        assert_eq!(count(&format!("\u{feff}{one}# {two}")), Ok(1), "a comment");
+        let joined = format!("{}{two}", one.trim_end());
+        let expected = format!(", line {lines}: something stands behind the END of a block");
+        assert_eq!(count(&joined), Err(expected));
+        let cut = one.replace("-----END CERTIFICATE-----\n", "");
+        let expected = format!(", line {lines}: a block begins, and that of line 1 has no END");
+        assert_eq!(count(&format!("{cut}{two}")), Err(expected));
+        for before in [" ", "\u{feff}"] {
+            let found = count(&format!("{one}{before}{two}"));
+            let expected = format!(
+                ", line {}: the BEGIN of a block does not stand at the beginning of its line",
+                lines + 1
+            );
+            assert_eq!(found, Err(expected));
+        }
+        let trusted = two.replace("CERTIFICATE", "TRUSTED CERTIFICATE");
+        let found = count(&format!("{one}{trusted}"));
+        let expected = format!(
+            ", line {}: a block is labelled TRUSTED CERTIFICATE, which is not read",
+            lines + 1
+        );
+        assert_eq!(found, Err(expected));
+    }
+
+    #[test]
+    fn what_else_stands_in_such_files_is_passed_over() {
+        let parameters =
+            "subject=CN = a\n-----BEGIN DH PARAMETERS-----\nAAAA\n-----END DH PARAMETERS-----\n";
+        assert_eq!(count(&format!("{parameters}{}", fixture("ca"))), Ok(1));
+    }
 }
