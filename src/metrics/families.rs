@@ -95,7 +95,7 @@ families! {
     HANDSHAKES Counter "tidegate_tls_handshakes_total"
         "Handshakes of TLS that clients began, by outcome: complete or failed.",
     CERTIFICATE Gauge "tidegate_tls_certificate_expiry_timestamp_seconds"
-        "When a certificate of a server expires, by its first name.",
+        "When a certificate of a server expires, or one behind it in its file, by its first name.",
     UPSTREAM_WAITING Gauge "tidegate_upstream_waiting_requests"
         "Requests that wait for a server of the upstream with room.",
     UPSTREAM_RETRIES Counter "tidegate_upstream_retries_total"

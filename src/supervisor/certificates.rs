@@ -1,7 +1,7 @@
 //! The certificates of servers, looked at while the server runs: files that were renewed are read again,
 //! and the log warns of certificates that are about to expire.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -67,8 +67,8 @@ impl Certificates {
             of_files(generation).for_each(look_at);
         }
         if is_due(&mut self.next_warning, now) {
-            let doubts = of_files(generation).filter_map(|terminator| terminator.date_doubt());
-            doubts.for_each(|doubt| diagnostic::warn(format_args!("{}", doubt.message)));
+            let warnings = warnings_of_files(generation);
+            warnings.for_each(|warning| diagnostic::warn(format_args!("{warning}")));
         }
         if is_due(&mut self.next_warning_issued, now) {
             let warnings = issued_warnings(generation);
@@ -131,6 +131,8 @@ fn issued_warning(doubt: &Fault, state: &State) -> String {
 pub(crate) struct CertificateFacts {
     path: String,
     facts: Facts,
+    /// When it ends, or one behind it in its file that ends before.
+    ends: SystemTime,
 }
 
 /// The certificates of a generation, as they are now.
@@ -144,15 +146,26 @@ pub(crate) fn facts(generation: &Generation) -> Vec<CertificateFacts> {
 /// expires first.
 pub(super) fn expiries(generation: &Generation) -> BTreeMap<String, SystemTime> {
     let mut expiries = BTreeMap::new();
-    for facts in generation
+    for (facts, ends) in generation
         .terminators()
-        .filter_map(|terminator| terminator.facts())
+        .filter_map(|terminator| terminator.facts().zip(terminator.ends()))
     {
         let name = facts.names.into_iter().next().unwrap_or(facts.subject);
-        let expiry = expiries.entry(name).or_insert(facts.not_after);
-        *expiry = facts.not_after.min(*expiry);
+        let expiry = expiries.entry(name).or_insert(ends);
+        *expiry = ends.min(*expiry);
     }
     expiries
+}
+
+/// What to warn of in files of the operator, each once: certificates, and the authorities of clients, which servers
+/// with certificates of ACME have as well.
+fn warnings_of_files(generation: &Generation) -> impl Iterator<Item = String> {
+    let own = of_files(generation).flat_map(|terminator| terminator.doubts_by_date());
+    let now = SystemTime::now();
+    let of_clients = generation.terminators();
+    let of_clients = of_clients.flat_map(move |terminator| terminator.authority_doubts(now));
+    let warnings = own.chain(of_clients).map(|doubt| doubt.message);
+    warnings.collect::<BTreeSet<String>>().into_iter()
 }
 
 /// The certificates that the operator puts into files. ACME looks at the files of the others itself.
@@ -172,12 +185,14 @@ impl CertificateFacts {
         Some(Self {
             path: terminator.settings().certificate.display().to_string(),
             facts: terminator.facts()?,
+            ends: terminator.ends()?,
         })
     }
 
     /// Whole days that are left; 0 if it has expired.
     fn days(&self) -> u64 {
-        days(self.facts.left(SystemTime::now()))
+        let left = self.ends.duration_since(SystemTime::now());
+        days(left.unwrap_or_default())
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -185,7 +200,7 @@ impl CertificateFacts {
             "certificate": self.path,
             "names": self.facts.names,
             "issuer": self.facts.issuer,
-            "expires": iso(self.facts.not_after),
+            "expires": iso(self.ends),
             "days_left": self.days(),
         })
     }

@@ -24,7 +24,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use sha2::{Digest as _, Sha256};
 
 use super::fault::{Fault, Part};
-use super::identity::{Identity, date_doubt};
+use super::identity::Identity;
 use super::pem;
 use super::provider::{protocol_versions, provider};
 use crate::address::Scheme;
@@ -82,10 +82,13 @@ impl Material {
     /// What in the files may have servers refuse the certificate.
     pub(crate) fn doubts(&self) -> Vec<Fault> {
         let now = SystemTime::now();
-        let doubt = |(identity, own): &(Identity, OwnCertificate)| {
-            date_doubt(&identity.facts, &own.certificate, now)
+        let Some((identity, own)) = &self.own else {
+            return Vec::new();
         };
-        self.own.iter().filter_map(doubt).collect()
+        let (path, whose) = (&own.certificate, ("clients", "servers"));
+        let mut doubts = identity.date_doubts(path, now);
+        doubts.extend(identity.purpose_doubt(path, whose, |purposes| purposes.client));
+        doubts
     }
 }
 

@@ -26,6 +26,27 @@ pub(crate) struct Facts {
     pub(crate) names: Vec<String>,
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
+    /// Whether its owner may issue certificates.
+    pub(crate) is_authority: bool,
+}
+
+/// For whom a certificate is, if it says so (RFC 5280 §4.2.1.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Purposes {
+    pub(super) server: bool,
+    pub(super) client: bool,
+}
+
+impl Purposes {
+    /// What `certificate` says; `None`: it is for any purpose.
+    pub(super) fn of(certificate: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+        let usage = certificate.extended_key_usage().ok().flatten()?.value;
+        (!usage.any).then_some(Self {
+            server: usage.server_auth,
+            client: usage.client_auth,
+        })
+    }
 }
 
 /// The octets are no certificate.
@@ -56,6 +77,7 @@ impl Facts {
             names: names.filter_map(host).collect(),
             not_before: time(validity.not_before.timestamp()),
             not_after: time(validity.not_after.timestamp()),
+            is_authority: certificate.is_ca(),
         })
     }
 

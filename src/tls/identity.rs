@@ -1,24 +1,24 @@
 //! A certificate with its key: who a server is, or this server as a client of another.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
-use super::facts::{Facts, authority_and_serial, days, may_have_issued};
+use super::facts::{Facts, Purposes, authority_and_serial, may_have_issued};
 use super::fault::{Fault, Part};
 use super::pem;
+use super::validity::{date_doubt, issuer_doubts};
 use crate::config::model::HostPattern;
-
-/// How long before its end a certificate is warned of.
-pub(crate) const NEARLY_EXPIRED: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// A certificate with its key.
 pub(super) struct Identity {
     pub(super) certified: CertifiedKey,
     pub(super) facts: Facts,
+    /// What the certificates behind the own one say, as far as they can be read.
+    pub(super) issuers: Vec<Facts>,
 }
 
 impl Identity {
@@ -43,18 +43,48 @@ impl Identity {
             let message = format!("the first block of `{}`: {error}", certificate.display());
             Fault::new(Part::Certificate, message)
         })?;
+        let issuers = chain[1..].iter().filter_map(|one| Facts::of(one).ok());
+        let issuers = issuers.collect();
         let certified = CertifiedKey::new(chain, signing);
         if certified.keys_match().is_err() {
             return Err(misfit(&certified, certificate, key));
         }
-        Ok(Self { certified, facts })
+        Ok(Self {
+            certified,
+            facts,
+            issuers,
+        })
+    }
+
+    /// What is wrong with it that peers will mind, whoever they are: its dates, and those of what stands behind it.
+    pub(super) fn date_doubts(&self, path: &Path, now: SystemTime) -> Vec<Fault> {
+        let mut doubts: Vec<Fault> = date_doubt(&self.facts, path, now).into_iter().collect();
+        doubts.extend(issuer_doubts(&self.issuers, path, now));
+        doubts
+    }
+
+    /// Peers refuse it as that of a server or of a client: it is for others (RFC 5280 §4.2.1.12).
+    pub(super) fn purpose_doubt(
+        &self,
+        path: &Path,
+        (owners, peers): (&str, &str),
+        is_meant: impl Fn(Purposes) -> bool,
+    ) -> Option<Fault> {
+        let purposes = Purposes::of(&self.certified.cert[0])?;
+        let message = format!(
+            "the certificate in `{}` is not for {owners} (extendedKeyUsage), so {peers} refuse it",
+            path.display()
+        );
+        (!is_meant(purposes)).then(|| Fault::new(Part::Certificate, message))
     }
 
     /// What is wrong with it that clients will mind, for a server that answers for `hosts`.
     pub(super) fn doubts(&self, path: &Path, hosts: &[HostPattern], now: SystemTime) -> Vec<Fault> {
         let shown = path.display();
         let doubt = |message: String| Fault::new(Part::Certificate, message);
-        let mut doubts: Vec<Fault> = date_doubt(&self.facts, path, now).into_iter().collect();
+        let mut doubts = self.date_doubts(path, now);
+        let whose = ("servers", "clients");
+        doubts.extend(self.purpose_doubt(path, whose, |purposes| purposes.server));
         let missing: Vec<String> = hosts
             .iter()
             .filter(|host| !self.facts.covers(host))
@@ -82,34 +112,6 @@ impl Identity {
         }
         doubts
     }
-}
-
-/// What is wrong with the dates of the certificate in the file `path`.
-pub(super) fn date_doubt(facts: &Facts, path: &Path, now: SystemTime) -> Option<Fault> {
-    let shown = path.display();
-    let left = facts.left(now);
-    let message = if now < facts.not_before {
-        let wait = facts.not_before.duration_since(now).unwrap_or_default();
-        format!(
-            "the certificate in `{shown}` is not valid yet: it begins in {} days and {} hours; is the clock right?",
-            days(wait),
-            wait.as_secs() / 3600 % 24
-        )
-    } else if left == Duration::ZERO {
-        let since = now.duration_since(facts.not_after);
-        format!(
-            "the certificate in `{shown}` has expired, {} days ago: peers refuse it",
-            days(since.unwrap_or_default())
-        )
-    } else if left < NEARLY_EXPIRED {
-        format!(
-            "the certificate in `{shown}` expires in {} days",
-            days(left)
-        )
-    } else {
-        return None;
-    };
-    Some(Fault::new(Part::Certificate, message).help("renew it; a reload reads it again"))
 }
 
 /// What is known of a certificate that a CA has issued.

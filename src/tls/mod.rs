@@ -26,6 +26,7 @@ mod provider;
 mod standby;
 mod terminator;
 pub(crate) mod tickets;
+mod validity;
 
 pub(crate) use connector::{Connector, Material};
 pub(crate) use fault::{Fault, Part};

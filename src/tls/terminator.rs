@@ -15,11 +15,12 @@ use rustls::sign::SingleCertAndKey;
 
 use super::facts::Facts;
 use super::fault::{Fault, Part};
-use super::identity::{Identity, date_doubt};
+use super::identity::Identity;
 use super::pem;
 use super::provider::{protocol_versions, provider};
 use super::standby;
 use super::tickets::{TicketKeys, Ticketer};
+use super::validity::{authority_doubts, date_doubt, first_end, issuer_doubts};
 use crate::config::model::{ClientCertificates, HostPattern, Protocols, Tls};
 use crate::disk::identity::Identity as FileIdentity;
 
@@ -55,6 +56,10 @@ struct Current {
     client_rule: u64,
     /// `None`: ACME has not issued the certificate yet.
     facts: Option<Facts>,
+    /// What the certificates behind it say.
+    issuers: Vec<Facts>,
+    /// What those say by which the certificates of clients are verified.
+    authorities: Vec<Facts>,
 }
 
 /// What reading the files has found.
@@ -175,6 +180,30 @@ impl Terminator {
         doubt.filter(|_| !may_wait)
     }
 
+    /// What is wrong with the dates of its certificate and of those behind it.
+    pub(crate) fn doubts_by_date(&self) -> Vec<Fault> {
+        let (current, now) = (self.current.load(), SystemTime::now());
+        let mut doubts: Vec<Fault> = self.date_doubt().into_iter().collect();
+        let certificate = &self.settings.certificate;
+        doubts.extend(issuer_doubts(&current.issuers, certificate, now));
+        doubts
+    }
+
+    /// What is wrong at `now` with the authorities of clients.
+    pub(crate) fn authority_doubts(&self, now: SystemTime) -> Vec<Fault> {
+        let Some(clients) = &self.settings.clients else {
+            return Vec::new();
+        };
+        authority_doubts(&self.current.load().authorities, &clients.authorities, now)
+    }
+
+    /// When its certificate ends, or one behind it that ends before; `None`: none is issued yet.
+    pub(crate) fn ends(&self) -> Option<SystemTime> {
+        let current = self.current.load();
+        let own = current.facts.as_ref()?;
+        Some(first_end(own, &current.issuers))
+    }
+
     /// What its certificate says; `None`: none is issued yet.
     pub(crate) fn facts(&self) -> Option<Facts> {
         self.current.load().facts.clone()
@@ -189,14 +218,18 @@ impl Terminator {
         let Tls {
             certificate, key, ..
         } = &self.settings;
-        if self.settings.issue.is_some() {
+        let now = SystemTime::now();
+        let mut doubts = if self.settings.issue.is_some() {
             // ACME orders it for these hosts, and the supervisor warns if ACME does not renew it in time.
-            return Vec::new();
-        }
-        match Identity::read(certificate, key) {
-            Ok(identity) => identity.doubts(certificate, hosts, SystemTime::now()),
-            Err(fault) => vec![fault],
-        }
+            Vec::new()
+        } else {
+            match Identity::read(certificate, key) {
+                Ok(identity) => identity.doubts(certificate, hosts, now),
+                Err(fault) => vec![fault],
+            }
+        };
+        doubts.extend(self.authority_doubts(now));
+        doubts
     }
 
     /// The configuration of a handshake that begins now.
@@ -243,12 +276,11 @@ fn identities(settings: &Tls) -> Vec<Option<FileIdentity>> {
 fn read(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Read, Fault> {
     let provider = provider();
     let (identity, resolver) = identity(settings)?;
-    let (verifier, client_rule) = match &settings.clients {
-        Some(clients) => {
-            let (verifier, rule) = verifier(clients, &provider)?;
-            (Some(verifier), rule)
-        }
-        None => (None, 0),
+    let verified = settings.clients.as_ref();
+    let verified = verified.map(|clients| verified_by(clients, &provider));
+    let (verifier, client_rule, authorities) = match verified.transpose()? {
+        Some(by) => (Some(by.verifier), by.rule, by.authorities),
+        None => (None, 0, Vec::new()),
     };
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&protocol_versions(settings.versions))
@@ -269,12 +301,16 @@ fn read(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Read, Fault> {
         keys: Arc::clone(tickets),
         scope: client_rule,
     });
-    let facts = identity.as_ref().map(|identity| identity.facts.clone());
+    let (facts, issuers) = identity
+        .map(|identity| (identity.facts, identity.issuers))
+        .unzip();
     Ok(Read {
         current: Current {
             config: Arc::new(config),
             client_rule,
             facts,
+            issuers: issuers.unwrap_or_default(),
+            authorities,
         },
     })
 }
@@ -294,11 +330,20 @@ fn identity(settings: &Tls) -> Result<(Option<Identity>, Arc<dyn ResolvesServerC
     }
 }
 
-/// What verifies the certificates of clients, and the number that stands for its rule.
-fn verifier(
+/// What the certificates of clients are verified by.
+struct VerifiedBy {
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// Stands for what is asked.
+    rule: u64,
+    /// What the authorities say, as far as they can be read.
+    authorities: Vec<Facts>,
+}
+
+/// What verifies the certificates of clients as `clients` says.
+fn verified_by(
     clients: &ClientCertificates,
     provider: &Arc<CryptoProvider>,
-) -> Result<(Arc<dyn ClientCertVerifier>, u64), Fault> {
+) -> Result<VerifiedBy, Fault> {
     let path = &clients.authorities;
     let authorities = pem::certificates(Part::ClientCa, path)?;
     let rule = rule(clients, &authorities);
@@ -314,7 +359,12 @@ fn verifier(
         let message = format!("`{}` cannot be used: {error}", path.display());
         Fault::new(Part::ClientCa, message)
     })?;
-    Ok((verifier, rule))
+    let authorities = authorities.iter().filter_map(|one| Facts::of(one).ok());
+    Ok(VerifiedBy {
+        verifier,
+        rule,
+        authorities: authorities.collect(),
+    })
 }
 
 /// A number for the rule; not 0, which is the rule of servers that ask for no certificate.
