@@ -178,11 +178,11 @@ impl Passwords {
         Some(Arc::clone(&user.identity))
     }
 
-    /// Reads the file again, whether it has changed or not.
+    /// Reads the file again, whether it has changed or not. Returns whether it holds something else.
     ///
     /// # Errors
     /// Why it cannot be used. What was read before holds.
-    pub(crate) fn renew(&self) -> Result<(), Unusable> {
+    pub(crate) fn renew(&self) -> Result<bool, Unusable> {
         let identity = FileIdentity::at(&self.path).ok();
         // Without the lock: event loops take it, and a disk may hang.
         let read = Current::read(&self.path);
@@ -192,10 +192,11 @@ impl Passwords {
         self.looked.store(now(), Ordering::Release);
         let read = read?;
         // A file that was only touched forgets no users.
-        if read.digest != self.current.load().digest {
+        let is_changed = read.digest != self.current.load().digest;
+        if is_changed {
             self.current.store(Arc::new(read));
         }
-        Ok(())
+        Ok(is_changed)
     }
 
     /// Reads the file again because it has changed, and tells the operator.
@@ -203,7 +204,7 @@ impl Passwords {
         let told = self.lock_seen().failure.clone();
         let path = self.path.display();
         match self.renew() {
-            Ok(()) => {
+            Ok(_) => {
                 let users = self.users();
                 diagnostic::info(format_args!(
                     "read again: passwords in {path}: {users} users"

@@ -37,6 +37,7 @@ use std::time::Instant;
 
 use super::error_pages::ErrorPage;
 use super::kept::{Kept, Retired};
+use super::read_again::ReadAgain;
 use crate::acme;
 use crate::address::ListenAddress;
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError, RouteLife};
@@ -50,7 +51,7 @@ use crate::metrics::series::AllSeries;
 use crate::runtime::{BlockingPool, Permits};
 use crate::throttle::rate::{Buckets, Rate};
 use crate::tls::tickets::TicketKeys;
-use crate::tls::{Connector, Fault, Material, Terminator};
+use crate::tls::{Connector, Digests, Fault, Material, Terminator};
 use crate::trace::{Spans, Tracing};
 use crate::upstream;
 
@@ -74,6 +75,10 @@ pub(crate) struct Carryover {
     connectors: Kept<ConnectorKey, Connector>,
     /// Under which keys they are, for the settings that were read.
     connector_keys: HashMap<model::UpstreamTls, ConnectorKey>,
+    /// The same of the generation before; empty once this one is complete.
+    connector_keys_before: HashMap<model::UpstreamTls, ConnectorKey>,
+    /// The files that held something else than before.
+    read_again: Vec<ReadAgain>,
     buckets: Kept<(String, model::Bucket), Buckets>,
     /// The rates of this generation, by name.
     rates: HashMap<String, Arc<Rate>>,
@@ -104,7 +109,7 @@ struct DashboardKey {
 }
 
 /// What a connector is made of: settings, and what their files hold.
-type ConnectorKey = (model::UpstreamTls, [u8; 32]);
+type ConnectorKey = (model::UpstreamTls, Digests);
 
 /// The upstreams of a generation by their names.
 pub(super) type Groups = HashMap<String, Arc<upstream::Group>>;
@@ -169,6 +174,8 @@ impl Carryover {
             terminators: self.terminators.begin(),
             connectors: self.connectors.begin(),
             connector_keys: HashMap::new(),
+            connector_keys_before: self.connector_keys.clone(),
+            read_again: Vec::new(),
             buckets: self.buckets.begin(),
             rates: HashMap::new(),
             tickets: Arc::clone(&self.tickets),
@@ -194,6 +201,7 @@ impl Carryover {
         self.streams.end();
         self.terminators.end();
         self.connectors.end();
+        self.connector_keys_before = HashMap::new();
         self.buckets.end();
     }
 
@@ -224,6 +232,18 @@ impl Carryover {
     /// The lives of all routes with handlers.
     pub(super) fn lives(&self) -> impl Iterator<Item = &Arc<RouteLife>> {
         self.lives.values()
+    }
+
+    /// The files that held something else than before.
+    pub(super) fn read_again(&self) -> &[ReadAgain] {
+        &self.read_again
+    }
+
+    /// Takes note of a file that holds something else than before. Several servers may name it.
+    fn note_read_again(&mut self, file: ReadAgain) {
+        if !self.read_again.contains(&file) {
+            self.read_again.push(file);
+        }
     }
 
     /// What ACME shares with workers.
@@ -378,8 +398,8 @@ impl Carryover {
             is_new = true;
             ErrorPage::new(path)
         });
-        if !is_new {
-            page.look_again();
+        if !is_new && page.look_again() {
+            self.note_read_again(ReadAgain::ErrorPage(path));
         }
         page
     }
@@ -398,8 +418,11 @@ impl Carryover {
             Passwords::read(path)
         });
         let passwords = made.map_err(|why| (why, false))?;
-        if !is_new {
-            passwords.renew().map_err(|why| (why, true))?;
+        if !is_new && passwords.renew().map_err(|why| (why, true))? {
+            self.note_read_again(ReadAgain::Passwords {
+                file: path.to_owned(),
+                users: passwords.users(),
+            });
         }
         Ok(passwords)
     }
@@ -442,7 +465,14 @@ impl Carryover {
         if is_new {
             return Ok(());
         }
-        terminator.renew().map_err(Unread::Again)
+        let renewed = terminator.renew().map_err(Unread::Again)?;
+        if renewed.certificate {
+            self.note_read_again(ReadAgain::Certificate(settings.certificate.clone()));
+        }
+        if let Some(clients) = settings.clients.as_ref().filter(|_| renewed.authorities) {
+            self.note_read_again(ReadAgain::ClientCa(clients.authorities.clone()));
+        }
+        Ok(())
     }
 
     /// Reads the files of `settings`, also if an earlier generation has read them: if they have
@@ -456,9 +486,18 @@ impl Carryover {
         settings: &model::UpstreamTls,
     ) -> Result<Vec<Fault>, Fault> {
         let material = Material::read(settings)?;
-        let key = (settings.clone(), material.digest());
+        let key = (settings.clone(), material.digests());
         let make = |(settings, _): &ConnectorKey| Connector::new(settings, &material);
         self.connectors.get_or_try_make(&key, make)?;
+        if let Some((_, before)) = self.connector_keys_before.get(settings) {
+            let (before, now) = (*before, key.1);
+            if before.roots != now.roots {
+                self.note_read_again(ReadAgain::Ca(settings.authorities.clone()));
+            }
+            if let Some(own) = settings.own.as_ref().filter(|_| before.own != now.own) {
+                self.note_read_again(ReadAgain::OwnCertificate(own.certificate.clone()));
+            }
+        }
         self.connector_keys.insert(settings.clone(), key);
         Ok(material.doubts())
     }

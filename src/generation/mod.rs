@@ -8,6 +8,7 @@ mod error_pages;
 mod kept;
 pub(crate) mod policy;
 pub(crate) mod prepare;
+mod read_again;
 mod rewrite;
 pub(crate) mod routing;
 mod stream;
@@ -38,6 +39,7 @@ use crate::upstream::Group;
 use carryover::Carryover;
 pub(crate) use kept::Retired;
 use policy::ServingPolicy;
+pub(crate) use read_again::ReadAgain;
 pub(crate) use rewrite::Rewrite;
 use routing::{HostTable, RoutingTable};
 pub(crate) use stream::Stream;
@@ -312,6 +314,11 @@ impl Generation {
     /// The terminators of its servers, each once.
     pub(crate) fn terminators(&self) -> impl Iterator<Item = &Arc<Terminator>> {
         self.carryover.terminators()
+    }
+
+    /// The files that held something else when it was prepared than before.
+    pub(crate) fn read_again(&self) -> &[ReadAgain] {
+        self.carryover.read_again()
     }
 
     /// The series in which exchanges are counted.

@@ -142,6 +142,13 @@ pub(crate) fn facts(generation: &Generation) -> Vec<CertificateFacts> {
         .collect()
 }
 
+/// What an operator is told of the certificate in `file`, if servers of `generation` show it.
+pub(super) fn describe(generation: &Generation, file: &Path) -> Option<String> {
+    let mut terminators = generation.terminators();
+    let found = terminators.find(|terminator| terminator.settings().certificate == file)?;
+    Some(CertificateFacts::of(found)?.describe())
+}
+
 /// When the certificates of servers expire, by their first names: of several for one name, the one that
 /// expires first.
 pub(super) fn expiries(generation: &Generation) -> BTreeMap<String, SystemTime> {

@@ -29,6 +29,7 @@ mod observed;
 mod occasion;
 mod predecessor;
 mod rates;
+mod read_again;
 mod reload;
 mod sockets;
 mod staging;

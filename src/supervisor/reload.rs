@@ -13,7 +13,9 @@ use serde_json::json;
 
 use super::notify::State;
 use super::observed::Outcome;
-use super::{Event, ListenError, Supervisor, announce, announce_end, listening, open_acme, watch};
+use super::{
+    Event, ListenError, Supervisor, announce, announce_end, listening, open_acme, read_again, watch,
+};
 use crate::acme::StorageError;
 use crate::config::model::{Config, LogLevel};
 use crate::config::{self, Change, Checked, Inputs, Report, Strictness, Surroundings};
@@ -142,7 +144,8 @@ impl Supervisor {
             return Err(ReloadError::Tests(failures.join("\n")));
         }
         let previous = (self.config.clone(), Arc::clone(&self.generation));
-        let changes = self.apply(loaded.config, generation)?;
+        let mut changes = self.apply(loaded.config, generation)?;
+        changes.extend(read_again::changes(&self.generation));
         // A trial within a trial goes back to where the first one began.
         let first = self
             .trial

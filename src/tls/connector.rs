@@ -44,6 +44,15 @@ pub(crate) struct Connector {
     tls: Arc<ClientConfig>,
 }
 
+/// Digests of what the files of an upstream's `tls` hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Digests {
+    /// Of what its certificates are verified by.
+    pub(crate) roots: [u8; 32],
+    /// Of the certificate that it is shown.
+    pub(crate) own: [u8; 32],
+}
+
 impl Material {
     /// Reads the files of `settings`; without `ca`, those that hold the authorities which the system trusts.
     ///
@@ -63,20 +72,15 @@ impl Material {
         Ok(Self { roots, own })
     }
 
-    /// A digest of what the files hold: it differs if a file has changed.
-    pub(crate) fn digest(&self) -> [u8; 32] {
+    /// Digests of what the files hold: one differs if its file has changed.
+    pub(crate) fn digests(&self) -> Digests {
         let own = self.own.iter();
         let own = own.flat_map(|(identity, _)| &identity.certified.cert);
-        let mut hasher = Sha256::new();
-        // The key needs no place: a certificate holds its public part, so a new key has a new certificate.
-        for part in [self.roots.iter().collect(), own.collect::<Vec<_>>()] {
-            hasher.update(part.len().to_be_bytes());
-            for certificate in part {
-                hasher.update(certificate.len().to_be_bytes());
-                hasher.update(certificate);
-            }
+        Digests {
+            roots: digest(self.roots.iter()),
+            // The key needs no place: a certificate holds its public part, so a new key has a new certificate.
+            own: digest(own),
         }
-        hasher.finalize().into()
     }
 
     /// What in the files may have servers refuse the certificate.
@@ -145,6 +149,15 @@ impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Connector").field(&self.id).finish()
     }
+}
+
+fn digest<'c>(certificates: impl Iterator<Item = &'c CertificateDer<'static>>) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for certificate in certificates {
+        hasher.update(certificate.len().to_be_bytes());
+        hasher.update(certificate);
+    }
+    hasher.finalize().into()
 }
 
 /// The certificates of the authorities that the system trusts.

@@ -28,7 +28,7 @@ mod terminator;
 pub(crate) mod tickets;
 mod validity;
 
-pub(crate) use connector::{Connector, Material};
+pub(crate) use connector::{Connector, Digests, Material};
 pub(crate) use fault::{Fault, Part};
 pub(crate) use identity::check_issued;
 pub(crate) use terminator::{Looked, Terminator};

@@ -107,17 +107,17 @@ impl Terminator {
         })
     }
 
-    /// Reads the files again.
+    /// Reads the files again. Returns what of them holds something else.
     ///
     /// # Errors
     /// Why the server cannot use them, or that they are worse than what was read last. Then handshakes use
     /// what was read last.
-    pub(crate) fn renew(&self) -> Result<(), Fault> {
+    pub(crate) fn renew(&self) -> Result<Renewed, Fault> {
         self.renew_at(Instant::now(), SystemTime::now())
     }
 
     /// [`renew`](Self::renew) at `now`, at which the clock shows `date`.
-    fn renew_at(&self, now: Instant, date: SystemTime) -> Result<(), Fault> {
+    fn renew_at(&self, now: Instant, date: SystemTime) -> Result<Renewed, Fault> {
         // Before the files are read: the next look sees a change that happens meanwhile.
         let identities = identities(&self.settings);
         let read = self.read_better(date);
@@ -128,8 +128,13 @@ impl Terminator {
             again: misses.then(|| now + AGAIN),
             failure,
         };
-        self.current.store(Arc::new(read?.current));
-        Ok(())
+        let (before, current) = (self.current.load_full(), read?.current);
+        let renewed = Renewed {
+            certificate: before.facts != current.facts || before.issuers != current.issuers,
+            authorities: before.client_rule != current.client_rule,
+        };
+        self.current.store(Arc::new(current));
+        Ok(renewed)
     }
 
     /// Reads the files.
@@ -161,7 +166,7 @@ impl Terminator {
             seen.failure.clone().filter(|_| !is_changed)
         };
         match self.renew_at(now, date) {
-            Ok(()) => Looked::Renewed,
+            Ok(_) => Looked::Renewed,
             Err(fault) if told.as_ref() == Some(&fault.message) => Looked::Same,
             Err(fault) => Looked::Failed(fault),
         }
@@ -248,6 +253,14 @@ impl Terminator {
 fn is_renewed_later(facts: &Facts, date: SystemTime) -> bool {
     let lifetime = facts.not_after.duration_since(facts.not_before);
     facts.is_valid(date) && facts.left(date) >= lifetime.unwrap_or_default() / 6
+}
+
+/// Which files held something else than before.
+pub(crate) struct Renewed {
+    /// The certificate, or one behind it.
+    pub(crate) certificate: bool,
+    /// Those by which the certificates of clients are verified.
+    pub(crate) authorities: bool,
 }
 
 /// What a look at the files has found.

@@ -477,6 +477,57 @@ fn plain_http_is_led_to_https() {
     );
 }
 
+/// A reload that took a renewed certificate said that nothing had changed.
+#[test]
+fn a_reload_tells_which_files_hold_something_else() {
+    let site = Site::configured(
+        "log.access = false\nerror_pages = { 404 = 'www/404.html' }\n\
+         [upstreams.u]\nservers = 'https://127.0.0.1:9'\ntls = { ca = 'ca.pem' }\n\
+         [[server]]\nlisten = '127.0.0.1:0'\n\
+         tls = { certificate = 'a.pem', key = 'a.key', client_ca = 'ca.pem', client = 'request' }\n\
+         routes.'/' = { proxy = 'u', auth = { basic = 'users' } }\n",
+    );
+    let site = site.file("404.html", "gone");
+    let fixture = |name: &str| std::fs::read(tls_fixture(name)).expect("a fixture");
+    for (name, from) in [
+        ("a.pem", "other.pem"),
+        ("a.key", "other.key"),
+        ("ca.pem", "ca.pem"),
+    ] {
+        site.directory().write(name, fixture(from));
+    }
+    let user = |name: &str| format!("{name}:{{SHA}}GpHWL3ymc5liWkNopqtdSjuqYHM=\n");
+    site.directory().write("users", user("alice"));
+    let server = site.start();
+    let reload = || ended_with(0, &server.command_line(&["reload"]));
+    // Twice: the first look of the supervisor is over then, and the next one comes in a minute.
+    for _ in 0..2 {
+        let told = reload();
+        assert!(told.contains("nothing changed"), "{told}");
+    }
+    install(&server, "localhost.pem", "localhost.key");
+    let both = [fixture("ca.pem"), fixture("stranger.pem")].concat();
+    server.directory().replace("ca.pem", both);
+    let users = user("alice") + &user("bob");
+    server.directory().replace("users", users);
+    server.directory().replace("www/404.html", "not here");
+    let told = reload();
+    assert!(!told.contains("nothing changed"), "{told}");
+    for (file, what) in [
+        ("certificate", "for localhost"),
+        ("client_ca", "ca.pem"),
+        ("ca", "ca.pem of upstreams"),
+        ("passwords", "users: 2 users"),
+        ("error page", "404.html"),
+    ] {
+        let is_told =
+            |line: &str| line.contains(&format!("read again: {file} ")) && line.contains(what);
+        assert!(told.lines().any(is_told), "{file}: {told}");
+    }
+    let told = reload();
+    assert!(told.contains("nothing changed"), "{told}");
+}
+
 /// A FIFO in the place of a certificate was waited for: the supervisor answered no command and no signal any more.
 #[test]
 fn a_fifo_in_the_place_of_a_certificate_is_not_waited_for() {

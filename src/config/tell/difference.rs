@@ -37,6 +37,11 @@ impl Change {
         self.needs_restart
     }
 
+    /// The file that `what` describes holds something else than before.
+    pub(crate) fn read_again(what: &str) -> Self {
+        Self::new(format!("read again: {what}"))
+    }
+
     fn new(text: String) -> Self {
         Self {
             text,
