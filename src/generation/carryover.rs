@@ -30,7 +30,7 @@
 //! workers, for closing one would lose its queue, and a successor process inherits them all. See
 //! `supervisor::sockets`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, TryReserveError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -295,12 +295,25 @@ impl Carryover {
         groups
     }
 
-    /// Makes the rates, whose buckets are those they were, where they are made of the same.
+    /// Makes the buckets of the rate `name`, unless they are there, made of the same.
+    ///
+    /// # Errors
+    /// The system does not give the memory for them.
+    pub(super) fn make_buckets(
+        &mut self,
+        name: &str,
+        options: &model::Bucket,
+    ) -> Result<Arc<Buckets>, TryReserveError> {
+        let key = (name.to_owned(), options.clone());
+        let make = |(_, bucket): &(String, model::Bucket)| Buckets::new(bucket, Instant::now());
+        self.buckets.get_or_try_make(&key, make)
+    }
+
+    /// Makes the rates, whose buckets were made before.
     pub(super) fn make_rates(&mut self, options: &[model::Rate]) {
         for options in options {
-            let key = (options.name.clone(), options.bucket.clone());
-            let make = |(_, bucket): &(String, model::Bucket)| Buckets::new(bucket, Instant::now());
-            let buckets = self.buckets.get_or_make(&key, make);
+            let buckets = self.make_buckets(&options.name, &options.bucket);
+            let buckets = buckets.expect("the memory was had before the rates are made");
             let rate = Arc::new(Rate::new(options, buckets));
             self.rates.insert(options.name.clone(), rate);
         }

@@ -71,6 +71,7 @@ pub(crate) fn prepare(
     checked.make_handlers(|spec| carryover.make_instance(spec, handlers));
     checked.read_connectors(|tls| read_connector(&mut carryover, tls));
     checked.read_passwords(|path| read_passwords(&mut carryover, path));
+    checked.make_buckets(|name, options| carryover.make_buckets(name, options).is_ok());
     checked.read_certificates(|tls, hosts| read_certificate(&mut carryover, tls, hosts));
     let loaded = checked.finish()?;
     let generation = Arc::new(Generation::new(&loaded.config, carryover));

@@ -1,5 +1,6 @@
 //! A rate that holds: what the operator says of it, and its buckets, which outlive reloads.
 
+use std::collections::TryReserveError;
 use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -121,16 +122,19 @@ impl Rate {
 
 impl Buckets {
     /// Full ones, for every key, at `epoch`.
-    pub(crate) fn new(options: &model::Bucket, epoch: Instant) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// The system does not give the memory for them.
+    pub(crate) fn new(options: &model::Bucket, epoch: Instant) -> Result<Self, TryReserveError> {
+        Ok(Self {
             gcra: Gcra::new(options.requests, options.period, options.burst),
             keys: options.keys.clone(),
             secret: RandomState::new(),
-            table: Table::new(options.max_keys),
+            table: Table::new(options.max_keys)?,
             epoch,
             held: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-        }
+        })
     }
 
     fn take(&self, asked: &Asked<'_>, now: Instant, patience: Duration) -> Taken {

@@ -223,7 +223,7 @@ mod tests {
 
     fn rates(options: &[model::Rate], epoch: Instant) -> Rates {
         let made = |options: &model::Rate| {
-            let buckets = Buckets::new(&options.bucket, epoch);
+            let buckets = Buckets::new(&options.bucket, epoch).expect("there is memory");
             Arc::new(Rate::new(options, Arc::new(buckets)))
         };
         Rates::new(options.iter().map(made).collect(), |_| true)

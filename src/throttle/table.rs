@@ -18,6 +18,7 @@
 //! The hash is keyed (SipHash), so that no client can choose keys of one set; and of 64
 //! bits, so that two keys share a bucket once in 2⁶⁴ / `max_keys`.
 
+use std::collections::TryReserveError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -45,13 +46,19 @@ struct Set {
 
 impl Table {
     /// A table for `max_keys` keys, or up to fifteen more.
-    pub(super) fn new(max_keys: usize) -> Self {
-        let sets = max_keys.div_ceil(WAYS).max(1);
-        Self {
-            sets: (0..sets).map(|_| Mutex::default()).collect(),
+    ///
+    /// # Errors
+    /// The system does not give the memory. It may be 170 MB, so that this is no reason to abort the process.
+    pub(super) fn new(max_keys: usize) -> Result<Self, TryReserveError> {
+        let count = max_keys.div_ceil(WAYS).max(1);
+        let mut sets: Vec<Mutex<Set>> = Vec::new();
+        sets.try_reserve_exact(count)?;
+        sets.resize_with(count, Mutex::default);
+        Ok(Self {
+            sets: sets.into_boxed_slice(),
             ways: max_keys.clamp(1, WAYS),
             evicted: AtomicU64::new(0),
-        }
+        })
     }
 
     /// Has `change` say what the bucket of `key` becomes at `now`: it is given when the bucket is full, 0 for
@@ -125,15 +132,20 @@ mod tests {
     }
 
     #[test]
+    fn memory_that_cannot_be_had_is_an_error() {
+        assert!(Table::new(usize::MAX).is_err());
+    }
+
+    #[test]
     fn the_latest_moment_that_was_named_counts() {
-        let table = Table::new(16);
+        let table = Table::new(16).expect("there is memory");
         let moment = |now| table.change(7, now, |_, now| (None, now));
         assert_eq!([5, 3, 6, 0].map(moment), [5, 5, 6, 6]);
     }
 
     #[test]
     fn a_key_keeps_its_bucket() {
-        let table = Table::new(1000);
+        let table = Table::new(1000).expect("there is memory");
         for key in 0..500 {
             put(&table, hash(key), key + 7);
         }
@@ -145,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_bucket_that_is_full_soonest_makes_room() {
-        let table = Table::new(3);
+        let table = Table::new(3).expect("there is memory");
         for (key, full_at) in [(1, 30), (2, 10), (3, 20), (4, 40)] {
             put(&table, key, full_at);
         }
@@ -159,7 +171,7 @@ mod tests {
 
     #[test]
     fn holds_no_more_keys_than_it_may() {
-        let table = Table::new(64);
+        let table = Table::new(64).expect("there is memory");
         for key in 0..100_000 {
             put(&table, hash(key), 1_000_000 + key);
         }
@@ -172,7 +184,7 @@ mod tests {
 
     #[test]
     fn workers_see_each_others_changes() {
-        let table = Table::new(100);
+        let table = Table::new(100).expect("there is memory");
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {

@@ -21,6 +21,7 @@ use super::setting::{Kind, Setting, Table, rows, set, show, walk};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::suggest::nearest;
 use crate::config::model::{Bucket, Policy, Rate, RateKey, Server};
+use crate::config::tree::named_buckets::NamedBuckets;
 use crate::config::tree::named_rate::NamedRate;
 use crate::config::tree::node::{Context, Node, list};
 use crate::config::tree::section::Key;
@@ -76,6 +77,8 @@ struct Draft {
     rate: Rate,
     /// `None`: as many as `rate` says.
     burst: Option<u32>,
+    /// Where the file says how much memory the rate takes: at `max_keys`, or at the name.
+    size_spot: Spot,
 }
 
 const SETTINGS: &[Setting<Draft, Rate>] = &[
@@ -155,7 +158,10 @@ const SETTINGS: &[Setting<Draft, Rate>] = &[
         kind: Kind::integer(&MAX_KEYS),
         default: "100000",
         about: "how many keys are remembered, each in 17 bytes; past it, one is forgotten that has asked little",
-        read: |node, draft| set(&mut draft.rate.bucket.max_keys, node.count(MAX_KEYS)),
+        read: |node, draft| {
+            draft.size_spot = node.spot();
+            set(&mut draft.rate.bucket.max_keys, node.count(MAX_KEYS))
+        },
         show: |rate| Some(rate.bucket.max_keys.to_string()),
         ..Setting::BLANK
     },
@@ -182,6 +188,7 @@ fn rate(key: &Key<'_>, node: Node<'_>) -> Option<Rate> {
             dry_run: false,
         },
         burst: None,
+        size_spot: key.spot(),
     };
     let walked = walk(&mut section, SETTINGS, &mut draft);
     if !section.has("rate") {
@@ -193,6 +200,13 @@ fn rate(key: &Key<'_>, node: Node<'_>) -> Option<Rate> {
     let bucket = &mut draft.rate.bucket;
     let most = u32::try_from(*BURST.end()).unwrap_or(u32::MAX);
     bucket.burst = draft.burst.unwrap_or(bucket.requests).min(most);
+    if is_sound {
+        key.cx.buckets.borrow_mut().push(NamedBuckets {
+            rate: draft.rate.name.clone(),
+            options: draft.rate.bucket.clone(),
+            spot: draft.size_spot,
+        });
+    }
     is_sound.then_some(draft.rate)
 }
 

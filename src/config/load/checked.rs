@@ -10,7 +10,8 @@ use crate::config::complaint::certificate::CertificateFault;
 use crate::config::complaint::diagnostic::{Diagnostic, Report, Source};
 use crate::config::complaint::passwords::PasswordsFault;
 use crate::config::model::Config;
-use crate::config::model::{HostPattern, Tls, UpstreamTls};
+use crate::config::model::{Bucket, HostPattern, Tls, UpstreamTls};
+use crate::config::tree::named_buckets::NamedBuckets;
 use crate::config::tree::named_certificate::NamedCertificate;
 use crate::config::tree::named_connector::NamedConnector;
 use crate::config::tree::named_handler::NamedHandler;
@@ -61,6 +62,8 @@ pub(crate) struct Checked {
     pub(super) connectors: Vec<NamedConnector>,
     /// The files of passwords that are named.
     pub(super) passwords: Vec<NamedPasswords>,
+    /// The buckets of every rate.
+    pub(super) buckets: Vec<NamedBuckets>,
     pub(super) inputs: Inputs,
     pub(super) strictness: Strictness,
 }
@@ -76,6 +79,7 @@ impl Checked {
             certificates: Vec::new(),
             connectors: Vec::new(),
             passwords: Vec::new(),
+            buckets: Vec::new(),
             inputs: Inputs {
                 missing: vec![file.to_owned()],
                 ..Inputs::default()
@@ -139,6 +143,16 @@ impl Checked {
                 let faults = read(&named.file).into_iter();
                 let diagnostics = faults.map(|fault| named.diagnostic(fault));
                 self.diagnostics.extend(diagnostics);
+            }
+        }
+    }
+
+    /// Calls `make` for the buckets of every rate, by the rate's name. Where it returns false, there is no memory
+    /// for them, which is reported where the file says how many there are.
+    pub(crate) fn make_buckets(&mut self, mut make: impl FnMut(&str, &Bucket) -> bool) {
+        for named in &self.buckets {
+            if !make(&named.rate, &named.options) {
+                self.diagnostics.push(named.lack_memory());
             }
         }
     }

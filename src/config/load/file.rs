@@ -66,6 +66,7 @@ pub(crate) fn parse(
         certificates: Vec::new(),
         connectors: Vec::new(),
         passwords: Vec::new(),
+        buckets: Vec::new(),
         inputs: Inputs::default(),
         strictness: Strictness::Lenient,
     };
@@ -92,12 +93,15 @@ fn take_found(context: &Context<'_>, faults: syntax::SyntaxFaults<'_>, checked: 
     connectors.retain(|connector| connector.spots().all(is_good));
     let mut passwords = context.passwords.take();
     passwords.retain(|passwords| is_good(&passwords.spot));
+    let mut buckets = context.buckets.take();
+    buckets.retain(|buckets| is_good(&buckets.spot));
     checked.diagnostics.extend(diagnostics);
     checked.diagnostics.extend(faults.diagnostics);
     checked.handlers.extend(handlers);
     checked.certificates.extend(certificates);
     checked.connectors.extend(connectors);
     checked.passwords.extend(passwords);
+    checked.buckets.extend(buckets);
 }
 
 /// Whether a mistake in the syntax explains the mistake at `spot`.

@@ -3,6 +3,7 @@
 //! This floor knows the types of values. It does not know which keys there are.
 
 pub(crate) mod asked_upstream;
+pub(crate) mod named_buckets;
 pub(crate) mod named_certificate;
 pub(crate) mod named_connector;
 pub(crate) mod named_handler;

@@ -15,6 +15,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::asked_upstream::AskedUpstream;
+use super::named_buckets::NamedBuckets;
 use super::named_certificate::NamedCertificate;
 use super::named_connector::NamedConnector;
 use super::named_handler::NamedHandler;
@@ -50,6 +51,8 @@ pub(crate) struct Context<'c> {
     pub(crate) connectors: RefCell<Vec<NamedConnector>>,
     /// The files of passwords that are named.
     pub(crate) passwords: RefCell<Vec<NamedPasswords>>,
+    /// The buckets of the rates that there are.
+    pub(crate) buckets: RefCell<Vec<NamedBuckets>>,
     /// The upstreams that routes ask, and that there may be.
     pub(crate) asked: RefCell<Vec<AskedUpstream>>,
     /// The rates that are named, and that there may be.
@@ -80,6 +83,7 @@ impl<'c> Context<'c> {
             certificates: RefCell::default(),
             connectors: RefCell::default(),
             passwords: RefCell::default(),
+            buckets: RefCell::default(),
             asked: RefCell::default(),
             rates: RefCell::default(),
             logged: RefCell::default(),

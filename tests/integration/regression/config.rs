@@ -1,7 +1,10 @@
 //! Configuration: `check`, `explain`, `[[test]]` and what a server does with the same file.
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
 use crate::support::{Site, ended_with, speak_plainly};
 
+const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const SERVER: &str = "[[server]]\nlisten = '127.0.0.1:0'\n";
 
 /// The output of `check` for these routes and a test of `GET /a` that expects `expect`.
@@ -206,4 +209,39 @@ fn a_redirect_replaces_variables() {
     }
     let nowhere = server.answer("GET /a HTTP/1.0\r\n\r\n");
     assert_eq!((nowhere.status, nowhere.field("Location")), (400, None));
+}
+
+/// Eight rates of 170 MB each passed `check`. A server that could not have so much memory was aborted by the
+/// reload, and its connections were lost.
+#[test]
+fn a_reload_without_memory_for_its_rates_is_refused() {
+    let routes = "'/' = { respond = 'ok' }";
+    let server = Site::new(routes).top("workers = 1").start();
+    let mut kept = server.connect();
+    assert_eq!(kept.exchange(GET).text(), "ok");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()));
+    let status = status.expect("the system says so");
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+    let size = size.and_then(|size| size.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let size = size.expect("a number of KiB") * 1024;
+    let limit = Rlimit {
+        current: Some(size + 500_000_000),
+        maximum: None,
+    };
+    let process = Pid::from_raw(server.id() as i32);
+    prlimit(process, Resource::As, limit).expect("it is our own child");
+    let rate = |number| format!("rates.r{number} = {{ rate = '5/h', max_keys = 10000000 }}\n");
+    let rates: String = (0..8).map(rate).collect();
+    let names = (0..8).map(|number| format!("'r{number}'"));
+    let names = names.collect::<Vec<_>>().join(", ");
+    let text = server.directory().read("config.toml");
+    let wanted = format!("'/' = {{ respond = 'new', rate = [{names}] }}");
+    server.configure(format!("{rates}{}", text.replace(routes, &wanted)));
+    let said = ended_with(1, &server.command_line(&["reload"]));
+    let lack = "the system does not give the 170 MB of memory for the keys of the rate `r";
+    assert!(said.contains(lack), "{said}");
+    assert_eq!(kept.exchange(GET).text(), "ok");
+    server.configure(text);
+    ended_with(0, &server.command_line(&["reload"]));
+    assert_eq!(kept.exchange(GET).text(), "ok");
 }
