@@ -4,7 +4,9 @@
 //! They have a file of their own because rooms that must not know the configuration name them. The
 //! parser is in `config`, which knows the place in the file that a complaint is about.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -12,8 +14,78 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ListenAddress {
     Ip(SocketAddr),
-    /// The path of a Unix socket, short enough for the system.
-    Unix(PathBuf),
+    /// A Unix socket.
+    Unix(SocketPath),
+}
+
+/// The path of a Unix socket of ours, short enough for the system.
+///
+/// Two spellings of one path are equal (`run/s`, `run/../run/s`, a path through a linked directory): they are one
+/// socket. What is shown and given to the system is the path as the operator writes it.
+#[derive(Clone, Debug)]
+pub(crate) struct SocketPath {
+    written: PathBuf,
+    /// The directory without links and dots, and the name of the socket in it.
+    place: PathBuf,
+}
+
+impl SocketPath {
+    /// The socket at the path `written`, which need not be there. Its directory is looked at now.
+    pub(crate) fn new(written: PathBuf) -> Self {
+        let directory = match written.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => Path::new("/"),
+        };
+        let place = match (directory.canonicalize(), written.file_name()) {
+            (Ok(directory), Some(name)) => directory.join(name),
+            _ => std::path::absolute(&written).unwrap_or_else(|_| written.clone()),
+        };
+        Self { written, place }
+    }
+
+    /// The path as the operator writes it.
+    pub(crate) fn path(&self) -> &Path {
+        &self.written
+    }
+}
+
+impl PartialEq for SocketPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl Eq for SocketPath {}
+
+impl Hash for SocketPath {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.place.hash(state);
+    }
+}
+
+impl PartialOrd for SocketPath {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for SocketPath {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place.cmp(&other.place)
+    }
+}
+
+impl From<PathBuf> for SocketPath {
+    fn from(written: PathBuf) -> Self {
+        Self::new(written)
+    }
+}
+
+impl From<&str> for SocketPath {
+    fn from(written: &str) -> Self {
+        Self::new(written.into())
+    }
 }
 
 impl ListenAddress {
@@ -29,7 +101,7 @@ impl ListenAddress {
     pub(crate) fn unix(&self) -> Option<&Path> {
         match self {
             Self::Ip(_) => None,
-            Self::Unix(path) => Some(path),
+            Self::Unix(socket) => Some(socket.path()),
         }
     }
 
@@ -44,7 +116,7 @@ impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+            Self::Unix(socket) => write!(f, "{UNIX}{}", socket.path().display()),
         }
     }
 }

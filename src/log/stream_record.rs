@@ -177,7 +177,7 @@ mod tests {
         let path = PathBuf::from("/run/a \"b\".sock");
         let refused = StreamRecord {
             client: ClientAddress::Unix,
-            listener: &ListenAddress::Unix(path),
+            listener: &ListenAddress::Unix(path.into()),
             server: None,
             connect: None,
             ..record

@@ -1,7 +1,6 @@
 //! The addresses that a configuration listens at: lists them, tries them, names them to the operator.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use super::listening::Service;
 use super::sockets::{ListenError, Sockets};
@@ -76,12 +75,12 @@ fn accesses(config: &Config) -> Accesses {
     let servers = servers.map(|server| (&server.listen, &server.socket));
     let streams = config.streams.iter();
     let streams = streams.map(|stream| (&stream.listen, &stream.socket));
-    let paths = |(listen, access): (&Vec<ListenAddress>, &SocketAccess)| {
-        let paths = listen.iter().filter_map(ListenAddress::unix);
-        let access = |path: &Path| (path.to_owned(), access.clone());
-        paths.map(access).collect::<Vec<_>>()
+    let of_each = |(listen, access): (&Vec<ListenAddress>, &SocketAccess)| {
+        let sockets = listen.iter().filter(|address| address.unix().is_some());
+        let access = |address: &ListenAddress| (address.clone(), access.clone());
+        sockets.map(access).collect::<Vec<_>>()
     };
-    servers.chain(streams).flat_map(paths).collect()
+    servers.chain(streams).flat_map(of_each).collect()
 }
 
 /// Tells the operator that the server listens at `address`.

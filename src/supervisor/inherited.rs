@@ -6,7 +6,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::net::SocketType;
@@ -109,14 +108,8 @@ impl Inherited {
 fn is_for(bound: &ListenAddress, configured: &ListenAddress) -> bool {
     match (bound.ip(), configured.ip()) {
         (Some(bound), Some(configured)) if configured.port() == 0 => bound.ip() == configured.ip(),
-        (None, None) => absolute(bound) == absolute(configured),
         _ => bound == configured,
     }
-}
-
-/// The path of a Unix socket from the root directory on.
-fn absolute(address: &ListenAddress) -> Option<PathBuf> {
-    std::path::absolute(address.unix()?).ok()
 }
 
 /// The address that a socket listens at.
@@ -133,7 +126,7 @@ fn listening_at(fd: &OwnedFd) -> io::Result<ListenAddress> {
     let address = socket.local_addr()?;
     match (address.as_socket(), address.as_pathname()) {
         (Some(ip), _) => Ok(ListenAddress::Ip(ip)),
-        (None, Some(path)) => Ok(ListenAddress::Unix(path.to_owned())),
+        (None, Some(path)) => Ok(ListenAddress::Unix(path.to_owned().into())),
         (None, None) => Err(unfit("its address is neither an IP address nor a path")),
     }
 }
@@ -160,14 +153,15 @@ mod tests {
         let all = [listener.into(), udp.into(), file.into(), unix.into()];
         let mut inherited = Inherited::of(all.into());
         assert_eq!(inherited.sockets.len(), 2);
-        assert!(inherited.take(&ListenAddress::Unix(path)).is_some());
+        assert!(inherited.take(&ListenAddress::Unix(path.into())).is_some());
         assert!(inherited.take(&address(&bound)).is_some());
         assert!(inherited.take(&address(&bound)).is_none(), "it was taken");
     }
 
     #[test]
     fn a_path_may_be_relative() {
-        let bound = ListenAddress::Unix(std::env::current_dir().expect("it is there").join("s"));
+        let here = std::env::current_dir().expect("it is there");
+        let bound = ListenAddress::Unix(here.join("s").into());
         assert!(is_for(&bound, &ListenAddress::Unix("s".into())));
         assert!(!is_for(&bound, &ListenAddress::Unix("other/s".into())));
         assert!(!is_for(&bound, &address("127.0.0.1:0")));

@@ -84,9 +84,10 @@ impl Listening {
     ) -> io::Result<Self> {
         let listening = match address {
             ListenAddress::Ip(ip) => Self::at_ip(*ip, held)?,
-            ListenAddress::Unix(path) => {
-                let socket =
-                    UnixSocket::bind(path, accesses.get(path).unwrap_or(&SocketAccess::default()))?;
+            ListenAddress::Unix(at) => {
+                let none = SocketAccess::default();
+                let access = accesses.get(address).unwrap_or(&none);
+                let socket = UnixSocket::bind(at.path(), access)?;
                 let fd = Arc::clone(&socket.fd);
                 let listening = Self::of(address, address.clone(), vec![fd], false);
                 Self {
@@ -105,7 +106,7 @@ impl Listening {
     pub(super) fn try_address(address: &ListenAddress, held: Held) -> io::Result<()> {
         match address {
             ListenAddress::Ip(ip) => bind_first(*ip, held).map(drop),
-            ListenAddress::Unix(path) => UnixSocket::try_path(path),
+            ListenAddress::Unix(at) => UnixSocket::try_path(at.path()),
         }
     }
 
@@ -117,7 +118,7 @@ impl Listening {
         let Some(socket) = &self.unix else {
             return Ok(());
         };
-        let access = self.address.unix().and_then(|path| accesses.get(path));
+        let access = accesses.get(&self.address);
         socket.set_access(access.unwrap_or(&SocketAccess::default()))
     }
 

@@ -385,7 +385,7 @@ impl Supervisor {
     /// it is shared with the other workers, and it runs no code but ours.
     fn control_setup(&self) -> Option<WorkerSetup> {
         let control = self.control.as_ref()?;
-        let address = ListenAddress::Unix(control.path().to_owned());
+        let address = ListenAddress::Unix(control.path().to_owned().into());
         Some(WorkerSetup {
             index: None,
             generation: Arc::new(Generation::of_control(address.clone())),

@@ -9,6 +9,10 @@
 //! An address that is no longer configured is not free at once: workers accept what is queued there.
 //! If a later configuration has it again, those sockets are taken up again; a new address that
 //! overlaps it, such as `:80` after `127.0.0.1:80`, joins them with `SO_REUSEPORT`.
+//!
+//! Addresses of one configuration may overlap likewise: the system gives a connection to `127.0.0.1:80` to the
+//! sockets of that address, and the others of the port to those of `:80`. The wildcard is bound first, by itself,
+//! so that a program of others at any address of the port is noticed; the others join it.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -83,7 +87,7 @@ impl Sockets {
             if self.includes(address) {
                 continue;
             }
-            match self.listening_at(address, addresses, accesses, workers) {
+            match self.listening_at(address, (addresses, &next), accesses, workers) {
                 Ok(listening) => next.listening.push(listening),
                 Err(error) => {
                     let error = ListenError::new(address, &error);
@@ -135,11 +139,12 @@ impl Sockets {
         all.filter(|listening| !wanted.contains(&listening.address))
     }
 
-    /// The sockets of `address`, one of `wanted`: those of this set, or new ones.
+    /// The sockets of `address`, one of `wanted`: those of this set, or new ones, beside those that `next` has
+    /// already.
     fn listening_at(
         &self,
         address: &ListenAddress,
-        wanted: &[ListenAddress],
+        (wanted, next): (&[ListenAddress], &Self),
         accesses: &Accesses,
         workers: usize,
     ) -> std::io::Result<Listening> {
@@ -151,7 +156,8 @@ impl Sockets {
         leaving
             .find_map(|leaving| leaving.listen_again(address, workers))
             .unwrap_or_else(|| {
-                Listening::new(address, accesses, workers, self.held(address, wanted))
+                let held = self.held(address, wanted, &next.listening);
+                Listening::new(address, accesses, workers, held)
             })
     }
 
@@ -161,26 +167,31 @@ impl Sockets {
         addresses: &[ListenAddress],
         ours: &[ListenAddress],
     ) -> Vec<ListenError> {
-        let given_up = ours.iter().filter(|ours| !addresses.contains(ours));
         let set = Self {
-            of_predecessor: given_up.cloned().collect(),
+            of_predecessor: ours.to_vec(),
             ..Self::default()
         };
         let untried = addresses.iter().filter(|address| !ours.contains(address));
         untried
             .filter_map(|address| {
-                let tried = Listening::try_address(address, set.held(address, addresses));
+                let tried = Listening::try_address(address, set.held(address, addresses, &[]));
                 Some(ListenError::new(address, &tried.err()?))
             })
             .filter(|error| !error.may_be_passed_over(addresses))
             .collect()
     }
 
-    /// Whether sockets of ours that are not `wanted` any more keep a new one from being bound to
-    /// `address` by itself.
-    fn held(&self, address: &ListenAddress, wanted: &[ListenAddress]) -> Held {
-        let listening = self.given_up(wanted).map(|listening| &listening.bound);
-        let mut ours = listening.chain(&self.of_predecessor);
+    /// Whether sockets of ours keep another one from being bound to `address` by itself: those of this set, of which
+    /// some are not `wanted` any more, and `new` ones.
+    fn held(&self, address: &ListenAddress, wanted: &[ListenAddress], new: &[Listening]) -> Held {
+        let given_up = self.given_up(wanted).map(|listening| &listening.bound);
+        // What is given up hands its very address over; what stays only stands beside another one, as `:80` beside
+        // `127.0.0.1:80`.
+        let kept = self.listening.iter().chain(new);
+        let kept = kept.map(|listening| &listening.bound);
+        let mut ours = given_up
+            .chain(&self.of_predecessor)
+            .chain(kept.filter(|bound| *bound != address));
         let mut leaving = self
             .leaving
             .iter()
@@ -324,7 +335,7 @@ mod tests {
     #[test]
     fn workers_share_a_unix_socket() {
         let directory = crate::test_support::TemporaryDirectory::new("sockets");
-        let address = ListenAddress::Unix(directory.path().join("s"));
+        let address = ListenAddress::Unix(directory.path().join("s").into());
         let sockets = listen(&[address], 4).expect("the directory is ours");
         let of = |index| Arc::as_ptr(&sockets.of_worker(index, 4)[0].fd);
         assert_eq!(of(0), of(1));
@@ -334,7 +345,7 @@ mod tests {
     #[test]
     fn a_worker_that_is_left_alone_has_a_shared_socket_once() {
         let directory = crate::test_support::TemporaryDirectory::new("sockets");
-        let address = ListenAddress::Unix(directory.path().join("s"));
+        let address = ListenAddress::Unix(directory.path().join("s").into());
         let sockets = listen(&[address], 3).expect("the directory is ours");
         assert_eq!(sockets.of_worker(0, 1).len(), 1);
     }

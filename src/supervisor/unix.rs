@@ -17,10 +17,11 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::address::ListenAddress;
 use crate::config::model::{Account, SocketAccess};
 
-/// Who may use each Unix socket, by its path.
-pub(super) type Accesses = BTreeMap<PathBuf, SocketAccess>;
+/// Who may use each Unix socket, by its address.
+pub(super) type Accesses = BTreeMap<ListenAddress, SocketAccess>;
 
 /// How many connections may wait to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 4096;

@@ -143,7 +143,7 @@ pub(super) fn listen_entry(node: Node<'_>) -> Option<Vec<ListenAddress>> {
     }
     let addresses = node.text()?.parse(parse_listen)?;
     match addresses.as_slice() {
-        [ListenAddress::Unix(path)] => Some(vec![unix(node, path)?]),
+        [ListenAddress::Unix(at)] => Some(vec![unix(node, at.path())?]),
         _ => Some(addresses),
     }
 }

@@ -145,7 +145,7 @@ pub(crate) fn unix(node: Node<'_>, written: &Path) -> Option<ListenAddress> {
     const LONGEST_PATH: usize = 107;
     let path = beside(node.cx.source, written);
     if path.as_os_str().len() <= LONGEST_PATH {
-        return Some(ListenAddress::Unix(path));
+        return Some(ListenAddress::Unix(path.into()));
     }
     let message = format!("the path of a socket has at most {LONGEST_PATH} bytes");
     let help = format!("this one is {}", path.display());

@@ -13,7 +13,7 @@ use crate::config::model::{Cidr, HostPattern};
 /// loopback address of both families, `:PORT` and `*:PORT` are the unspecified one.
 pub(crate) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, Fault> {
     if let Some(path) = text.strip_prefix(UNIX) {
-        return parse_unix(path).map(|path| vec![ListenAddress::Unix(path)]);
+        return parse_unix(path).map(|path| vec![ListenAddress::Unix(path.into())]);
     }
     if let Some((scheme, rest)) = text.split_once("://") {
         let help = format!("write \"{}\"", rest.trim_end_matches('/'));

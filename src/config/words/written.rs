@@ -61,7 +61,7 @@ pub(crate) fn path(path: &Path) -> String {
 pub(crate) fn address(address: &ListenAddress) -> String {
     match address {
         ListenAddress::Ip(address) => shown(address),
-        ListenAddress::Unix(path) => string(&format!("{UNIX}{}", absolute(path))),
+        ListenAddress::Unix(at) => string(&format!("{UNIX}{}", absolute(at.path()))),
     }
 }
 

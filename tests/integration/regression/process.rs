@@ -470,3 +470,74 @@ fn a_reload_without_socket_mode_restores_the_default() {
     reload("# nothing about the socket");
     assert_eq!(state(), (0o600, group));
 }
+
+/// `:P` beside `127.0.0.1:P` passed `check`, and `run` said that another program listens there, which was the
+/// server itself. The same with a reload that added the second one.
+#[test]
+fn an_address_may_stand_beside_the_wildcard_of_its_port() {
+    speak_plainly();
+    let port = free_port();
+    let server = |listen: &str, says: &str| {
+        format!(
+            "[[server]]\nlisten = '{listen}:{port}'\n[server.routes]\n'/' = {{ respond = '{says}' }}\n"
+        )
+    };
+    let (wide, narrow) = (server("", "wide"), server("127.0.0.1", "narrow"));
+    let both = format!("{wide}{narrow}");
+    let server = Site::configured(&both).start();
+    let answers = || {
+        [1, 2].map(|last| {
+            let address = SocketAddr::from(([127, 0, 0, last], port));
+            Client::connect(address).exchange(GET).text()
+        })
+    };
+    assert_eq!(answers(), ["narrow", "wide"]);
+    ended_with(0, &server.command_line(&["upgrade"]));
+    assert_eq!(answers(), ["narrow", "wide"]);
+    for (configuration, expected) in [
+        (&wide, ["wide", "wide"]),
+        (&both, ["narrow", "wide"]),
+        (&wide, ["wide", "wide"]),
+        (&both, ["narrow", "wide"]),
+    ] {
+        server.configure(configuration);
+        ended_with(0, &server.command_line(&["check"]));
+        ended_with(0, &server.command_line(&["reload"]));
+        assert_eq!(answers(), expected);
+    }
+    server.configure(&narrow);
+    ended_with(0, &server.command_line(&["reload"]));
+    server.configure(&both);
+    ended_with(0, &server.command_line(&["check"]));
+    ended_with(0, &server.command_line(&["reload"]));
+    assert_eq!(answers(), ["narrow", "wide"]);
+    ended_with(0, &server.command_line(&["stop"]));
+}
+
+/// Two spellings of one Unix socket were two listeners: `check` took them, and `run` said that another program
+/// listens there. A reload that wrote the path in another way was refused likewise.
+#[test]
+fn a_unix_socket_is_one_however_its_path_is_spelled() {
+    let configuration = |paths: &[&str]| {
+        let paths = paths.iter().map(|path| format!(", 'unix:{path}'"));
+        listening(&format!("['127.0.0.1:0'{}]", paths.collect::<String>()))
+    };
+    let site = Site::configured(&configuration(&["www/s"])).file("a", "");
+    std::os::unix::fs::symlink("www", site.directory().join("link")).expect("ours");
+    let server = site.start();
+    let whole = server.directory().join("www/s").display().to_string();
+    for path in ["./www/s", "www/../www/s", &whole, "link/s", "www/s"] {
+        server.configure(configuration(&[path]));
+        ended_with(0, &server.command_line(&["reload"]));
+        let mut client = UnixClient::connect(&server.directory().join("www/s"));
+        assert_eq!(client.exchange("GET", "/").text(), "ok");
+        server.configure(configuration(&["www/s", path]));
+        let said = ended_with(0, &server.command_line(&["check"]));
+        assert!(said.contains("listed twice"), "{path}: {said}");
+        ended_with(0, &server.command_line(&["reload"]));
+    }
+    let other = "[[server]]\nlisten = 'unix:link/s'\n[server.routes]\n'/' = { respond = 'ok' }\n";
+    server.configure(configuration(&["www/s"]) + other);
+    let said = ended_with(1, &server.command_line(&["check"]));
+    assert!(said.contains("two servers answer for any host"), "{said}");
+}

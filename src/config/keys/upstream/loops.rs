@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::address::{ListenAddress, UpstreamAddress};
+use crate::address::{ListenAddress, SocketPath, UpstreamAddress};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::tree::node::Context;
 
@@ -33,7 +33,9 @@ pub(super) fn warn_of_loops(
 /// Whether a connection to `address` is one to `own`.
 fn leads_to(address: &UpstreamAddress, own: &ListenAddress) -> bool {
     match (address, own) {
-        (UpstreamAddress::Unix(path), ListenAddress::Unix(own)) => path == own,
+        (UpstreamAddress::Unix(path), ListenAddress::Unix(own)) => {
+            SocketPath::new(path.clone()) == *own
+        }
         (UpstreamAddress::Ip(ip), ListenAddress::Ip(own)) => accepts(*own, *ip),
         (UpstreamAddress::Name { found, .. }, ListenAddress::Ip(own)) => {
             found.iter().any(|ip| accepts(*own, *ip))
