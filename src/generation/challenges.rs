@@ -32,7 +32,8 @@ pub(super) fn add_route(site: &mut Site, carryover: &mut Carryover) {
     let name = site.hosts.first().map(ToString::to_string);
     let series = carryover.series().find(&name.unwrap_or_default(), "acme");
     let handler = Handler::Acme(AcmeHandler::new(shared));
-    let policy = ServingPolicy::new(&Policy::default(), carryover).counted_in(series);
+    let policy =
+        ServingPolicy::new(&Policy::default(), carryover).counted_in(series, Some(&pattern));
     let place = Place::of_program("[acme]");
     let route = Route::plain(handler, policy, pattern.clone(), place);
     site.routes.insert(&pattern, route);

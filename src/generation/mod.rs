@@ -151,8 +151,6 @@ pub(crate) struct Route {
     pub(crate) arms: Vec<Route>,
     pub(crate) policy: ServingPolicy,
     pub(crate) pattern: RoutePattern,
-    /// The pattern as text: the log and metrics call the route so.
-    pub(crate) name: Box<str>,
     /// Where it stands in the configuration.
     pub(crate) place: Place,
 }
@@ -166,7 +164,6 @@ impl Route {
             when: When::default(),
             arms: Vec::new(),
             policy,
-            name: pattern.to_string().into(),
             pattern,
             place,
         }

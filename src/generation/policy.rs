@@ -31,6 +31,9 @@ pub(crate) struct ServingPolicy {
     pub(crate) limits: Limits,
     /// In which series exchanges are counted that come under it.
     pub(crate) series: SeriesId,
+    /// The key of the route of that series, if it is a route's. The log names a refused request by it, which no
+    /// route answers.
+    pub(crate) route: Option<Box<str>>,
     /// Which clients are answered, how often and how fast; `None`: every client, without a limit.
     pub(crate) admission: Option<Admission>,
     /// Whether exchanges have ids.
@@ -173,6 +176,7 @@ impl ServingPolicy {
         Self {
             limits: policy.limits.clone(),
             series: SeriesId::NONE,
+            route: None,
             admission,
             request_id: policy.request_id,
             is_marked,
@@ -190,9 +194,14 @@ impl ServingPolicy {
         }
     }
 
-    /// This policy, whose exchanges are counted in `series`.
-    pub(super) fn counted_in(self, series: SeriesId) -> Self {
-        Self { series, ..self }
+    /// This policy, whose exchanges are counted in `series`, which is that of the route `route`, or of no route.
+    pub(super) fn counted_in(self, series: SeriesId, route: Option<&RoutePattern>) -> Self {
+        let route = route.map(|route| route.to_string().into());
+        Self {
+            series,
+            route,
+            ..self
+        }
     }
 
     /// The rates at which requests are counted, if there are any.

@@ -331,7 +331,7 @@ fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut C
         };
         let policy = |of: &model::Policy, pattern: &RoutePattern, carryover: &mut Carryover| {
             let series = series(pattern, carryover);
-            policy(of, pattern, carryover).counted_in(series)
+            policy(of, pattern, carryover).counted_in(series, Some(pattern))
         };
         let handler = |route: &model::Route, carryover: &mut Carryover| {
             handler(route, (server, queue), groups, paths.as_ref(), carryover)
@@ -342,10 +342,11 @@ fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut C
         }
     }
     let series = carryover.series().find(&name, UNKNOWN);
+    let of_site = policy(&server.policy, &RoutePattern::everything(), carryover);
     Site {
         hosts: server.hosts.clone(),
         tls: server.tls.as_ref().map(|tls| carryover.terminator(tls)),
-        policy: policy(&server.policy, &RoutePattern::everything(), carryover).counted_in(series),
+        policy: of_site.counted_in(series, None),
         routes,
     }
 }

@@ -95,6 +95,38 @@ fn each_log_has_the_exchanges_that_it_is_for() {
     assert!(record["duration_us"].is_u64(), "{record}");
 }
 
+/// A request that was refused had no route in the log, and one in the metrics. A log for the refused requests of a
+/// route had none of them.
+#[test]
+fn a_request_that_a_route_refuses_is_logged_at_that_route() {
+    let log = "[[log.access]]\npath = 'all.log'\nformat = '{method} {target} {status} {route}'\n\
+        [[log.access]]\npath = 'route.log'\nformat = '{target} {status}'\nwhen = { route = ['/admin', '/read'], status = [401, 403, 405] }\n";
+    let routes = "'/admin' = { respond = 'ok', auth = { basic = 'users', realm = 'A' } }\n\
+        '/read' = { respond = 'ok' }\n'/kept-out' = { respond = 'ok', deny = '127.0.0.1' }";
+    let site = Site::new(routes).top("workers = 1").log(log);
+    let alice = "alice:$2y$04$VcUh1un4epswhIFMHvIv0On0cHluqhFRf.qwMy41hYOGsLJkQChmu\n";
+    site.directory().write("users", alice);
+    let server = site.start();
+    let mut client = server.connect();
+    let mut ask = |request: &str, status| {
+        let request = format!("{request} HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(client.exchange(&request).status, status, "{request}");
+    };
+    ask("GET /admin", 401);
+    ask("POST /read", 405);
+    ask("GET /kept-out", 403);
+    ask("GET /none", 404);
+    let lines = lines_of(server, &["all.log", "route.log"]);
+    let all = [
+        "GET /admin 401 /admin",
+        "POST /read 405 /read",
+        "GET /kept-out 403 /kept-out",
+        "GET /none 404 -",
+    ];
+    assert_eq!(lines[0], all);
+    assert_eq!(lines[1], ["/admin 401", "/read 405"]);
+}
+
 #[test]
 fn a_sample_has_its_part_exactly() {
     let log = "access = [{ path = 'all.log' }, { path = 'some.log', sample = 0.25 }]";

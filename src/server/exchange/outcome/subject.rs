@@ -30,7 +30,7 @@ pub(crate) enum Subject<'e> {
 /// What an access record tells of an exchange that its request does not say.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Told<'e> {
-    /// The key of the route that answers, if one does.
+    /// The key of the route that answers, or whose policy refuses the request: the one that metrics count it at.
     pub(crate) route: Option<&'e str>,
     /// The id, if it has one.
     pub(crate) id: Option<&'e RequestId>,
@@ -42,7 +42,7 @@ impl Exchange<'_, '_> {
     /// What the log tells of the exchange that its request does not say.
     fn told(&self) -> Told<'_> {
         Told {
-            route: self.route().map(|route| &*route.name),
+            route: self.policy.route.as_deref(),
             id: self.id(),
             user: self.user(),
         }
