@@ -35,6 +35,7 @@ pub(crate) use load::{Checked, Inputs, Listing, Loaded, Strictness, Wildcard, lo
 pub(crate) use tell::{Change, difference, dump, key_table, schema};
 pub(crate) use tree::paths::{DEFAULT_PATH, find_program};
 pub(crate) use tree::surroundings::Surroundings;
+pub(crate) use words::pattern::route_key;
 
 /// Reads a network such as `10.0.0.0/8`, for the tests of other rooms.
 #[cfg(any(test, feature = "fuzz-internals"))]

@@ -82,6 +82,11 @@ impl<'a> NormalPath<'a> {
         &self.0
     }
 
+    /// The same, without the path.
+    pub(crate) fn into_bytes(self) -> Cow<'a, [u8]> {
+        self.0
+    }
+
     /// Whether the path ends in `/`, and so names a directory.
     pub(crate) fn is_directory(&self) -> bool {
         self.0.last() == Some(&b'/')

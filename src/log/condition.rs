@@ -1,7 +1,10 @@
 //! Which exchanges an access log has: `when` of `[[log.access]]`.
 
+use std::borrow::Cow;
+
 use super::record::AccessRecord;
 use crate::config::model::LogCondition;
+use crate::http::path::NormalPath;
 
 /// Whether all holds of a record that `when` says.
 pub(super) fn holds(when: &LogCondition, record: &AccessRecord<'_>) -> bool {
@@ -19,10 +22,7 @@ pub(super) fn holds(when: &LogCondition, record: &AccessRecord<'_>) -> bool {
             .route
             .is_some_and(|key| route.iter().any(|other| other == key))
     };
-    let is_of_path = || {
-        path.iter()
-            .any(|start| is_below(record.path(), start.as_bytes()))
-    };
+    let is_of_path = || is_for(record, path.iter().map(String::as_str));
     let is_of_method = || {
         method
             .iter()
@@ -37,8 +37,24 @@ pub(super) fn holds(when: &LogCondition, record: &AccessRecord<'_>) -> bool {
         && slower_than.is_none_or(|least| record.duration >= least)
 }
 
+/// Whether the request of `record` is for one of the paths `starts`, or for what lies below it.
+///
+/// Paths are compared in the form in which routes are found, so that no client gets past a log with another
+/// spelling: `/%61pi`, `/x/../api`. A path that has no such form is compared as the client sent it.
+pub(super) fn is_for<'s>(
+    record: &AccessRecord<'_>,
+    mut starts: impl Iterator<Item = &'s str>,
+) -> bool {
+    let path = normal(record.path());
+    starts.any(|start| is_below(&path, &normal(start.as_bytes())))
+}
+
+fn normal(path: &[u8]) -> Cow<'_, [u8]> {
+    NormalPath::parse(path).map_or(Cow::Borrowed(path), NormalPath::into_bytes)
+}
+
 /// Whether `path` is `start`, or lies below it.
-pub(super) fn is_below(path: &[u8], start: &[u8]) -> bool {
+fn is_below(path: &[u8], start: &[u8]) -> bool {
     let Some(rest) = path.strip_prefix(start) else {
         return false;
     };
@@ -94,6 +110,32 @@ mod tests {
             let mut when = all.clone();
             change(&mut when);
             assert!(!holds(&when, &record()), "{nth}");
+        }
+    }
+
+    #[test]
+    fn a_path_holds_however_it_is_spelled() {
+        for (target, start, expected) in [
+            ("/%61pi/users", "/api", true),
+            ("//api", "/api", true),
+            ("/./api", "/api", true),
+            ("/x/../api", "/api", true),
+            ("/api/../x", "/api", false),
+            ("/api%2Fx", "/api", false),
+            ("http://h/api?b", "/api", true),
+            ("http://h", "/", true),
+            ("http://h?/api", "/api", false),
+            ("/%C3%BC", "/\u{fc}", true),
+            ("/%c3%bc/a", "/%C3%BC", true),
+            ("/%zz", "/%zz", true),
+            ("*", "/", false),
+        ] {
+            let line = format!("GET {target} HTTP/1.1");
+            let record = AccessRecord {
+                request_line: line.as_bytes(),
+                ..record()
+            };
+            assert_eq!(is_for(&record, [start].into_iter()), expected, "{target}");
         }
     }
 

@@ -196,11 +196,22 @@ impl<'a> AccessRecord<'a> {
         self.part(2)
     }
 
-    /// The path in the target, as the client sent it.
+    /// The path in the target, as the client sent it. In absolute-form the scheme and the authority are no part
+    /// of it, and no path at all is `/` (RFC 9112 §3.2.2, RFC 9110 §4.2.3).
     pub(crate) fn path(&self) -> &'a [u8] {
         let target = self.target();
         let end = memchr::memchr(b'?', target);
-        &target[..end.unwrap_or(target.len())]
+        let path = &target[..end.unwrap_or(target.len())];
+        if path.starts_with(b"/") {
+            return path;
+        }
+        match memchr::memmem::find(path, b"://") {
+            None => path,
+            Some(colon) => {
+                let authority = &path[colon + 3..];
+                memchr::memchr(b'/', authority).map_or(b"/", |start| &authority[start..])
+            }
+        }
     }
 
     /// The query in the target, without its question mark.

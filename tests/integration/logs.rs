@@ -127,6 +127,38 @@ fn a_request_that_a_route_refuses_is_logged_at_that_route() {
     assert_eq!(lines[1], ["/admin 401", "/read 405"]);
 }
 
+/// A log for a path had no line where a client spelled the path in another way, and one for a route whose key is
+/// not in ASCII had no line at all.
+#[test]
+fn a_log_for_a_path_or_a_route_has_every_spelling_of_it() {
+    let log = "[[log.access]]\npath = 'path.log'\nformat = '{path}'\nwhen = { path = '/api' }\n\
+        [[log.access]]\npath = 'umlaut.log'\nformat = '{route}'\nwhen = { path = '/\u{fc}' }\n\
+        [[log.access]]\npath = 'key.log'\nformat = '{target}'\nwhen = { route = ['/%61pi', '/\u{fc}'] }\n";
+    let routes = "'/api' = { respond = 'ok' }\n'/\u{fc}' = { respond = 'ok' }";
+    let site = Site::new(routes).top("workers = 1").log(log);
+    let checked = ended_with(0, &site.command_line(&["check"]));
+    assert!(!checked.contains("there is no route"), "{checked}");
+    let server = site.start();
+    let targets = [
+        "/%61pi",
+        "//api",
+        "/./api",
+        "/x/../api",
+        "http://h/api?b",
+        "/%c3%bc",
+    ];
+    let mut client = server.connect();
+    for target in targets {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(client.exchange(&request).status, 200, "{target}");
+    }
+    let lines = lines_of(server, &["path.log", "umlaut.log", "key.log"]);
+    let paths = ["/%61pi", "//api", "/./api", "/x/../api", "/api"];
+    assert_eq!(lines[0], paths);
+    assert_eq!(lines[1], ["/%C3%BC"]);
+    assert_eq!(lines[2], targets);
+}
+
 #[test]
 fn a_sample_has_its_part_exactly() {
     let log = "access = [{ path = 'all.log' }, { path = 'some.log', sample = 0.25 }]";

@@ -51,6 +51,12 @@ pub(crate) fn parse_pattern(text: &str) -> Result<RoutePattern, Fault> {
     })
 }
 
+/// The key `text` of a route in the form in which logs and metrics name the route; a text that is no key stays as it
+/// is.
+pub(crate) fn route_key(text: &str) -> String {
+    parse_pattern(text).map_or_else(|_| text.to_owned(), |pattern| pattern.to_string())
+}
+
 /// The method, if the key begins with one, and what comes after it.
 fn split_method(text: &str) -> Result<(Option<Method>, &str), Fault> {
     let word = text.split(' ').next().unwrap_or(text);

@@ -11,7 +11,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{parse_duration, parse_log_format, parse_method, parse_network, parse_status};
+use crate::config::{
+    parse_duration, parse_log_format, parse_method, parse_network, parse_status, route_key,
+};
 use crate::control::reach::{Announce, HasRoute, Reach};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
@@ -242,8 +244,9 @@ fn parse_host(text: &str) -> Result<String, String> {
 
 /// The route whose key it is, or, if none has it, the path.
 fn parse_place(text: &str, has_route: &HasRoute) -> Result<Place, String> {
-    if has_route(text) {
-        Ok(Place::Route(text.to_owned()))
+    let key = route_key(text);
+    if has_route(&key) {
+        Ok(Place::Route(key))
     } else if text.starts_with('/') {
         Ok(Place::Path(text.to_owned()))
     } else {

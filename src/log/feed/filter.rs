@@ -1,7 +1,7 @@
 //! Which records a follower wants.
 
 use crate::config::model::{Cidr, LogCondition};
-use crate::log::condition::{holds, is_below};
+use crate::log::condition::{holds, is_for};
 use crate::log::record::AccessRecord;
 
 /// Which records a follower wants: those for which everything holds that is said.
@@ -51,7 +51,7 @@ impl Place {
     fn has(&self, record: &AccessRecord<'_>) -> bool {
         match self {
             Self::Route(key) => record.route == Some(key),
-            Self::Path(start) => is_below(record.path(), start.as_bytes()),
+            Self::Path(start) => is_for(record, [start.as_str()].into_iter()),
         }
     }
 }

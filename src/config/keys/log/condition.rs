@@ -12,6 +12,7 @@ use crate::config::model::{LogCondition, Server, StatusRange};
 use crate::config::tree::named_route::NamedRoute;
 use crate::config::tree::node::{Context, Node};
 use crate::config::words::method::parse_method;
+use crate::config::words::pattern::route_key;
 use crate::config::words::units::WAIT_OR_NONE;
 use crate::config::words::written;
 use crate::http::method::Method;
@@ -117,7 +118,7 @@ fn status(node: Node<'_>) -> Option<StatusRange> {
 }
 
 fn route(node: Node<'_>) -> Option<String> {
-    let key = node.text()?.value;
+    let key = route_key(&node.text()?.value);
     node.cx.logged.borrow_mut().push(NamedRoute {
         key: key.clone(),
         spot: node.spot(),
