@@ -1,7 +1,7 @@
 //! What access logs leave out of a record: values of parameters that give access, and fields.
 
 use super::record::AccessRecord;
-use super::secrets::{Ends, without_secrets};
+use super::secrets::{Ends, without_host, without_secrets};
 use crate::address::ClientAddress;
 use crate::config::model::{LogField, Redaction};
 
@@ -9,6 +9,7 @@ use crate::config::model::{LogField, Redaction};
 #[derive(Default)]
 pub(crate) struct Redacted {
     request_line: Vec<u8>,
+    line_without_host: Vec<u8>,
     referer: Vec<u8>,
 }
 
@@ -21,10 +22,15 @@ pub(crate) fn redact<'a>(
 ) {
     let Redacted {
         request_line,
+        line_without_host,
         referer,
     } = room;
     let line = without_secrets(record.request_line, Ends::Version, redaction, request_line);
-    record.request_line = line;
+    record.request_line = if redaction.fields.contains(&LogField::Host) {
+        without_host(line, line_without_host)
+    } else {
+        line
+    };
     if let Some(value) = record.referer {
         record.referer = Some(without_secrets(value, Ends::Fragment, redaction, referer));
     }
@@ -89,6 +95,34 @@ mod tests {
         redact(&mut redacted, &Redaction::default(), &mut room);
         let expected = &b"https://h/a?code=[redacted]&b=2#c"[..];
         assert_eq!(redacted.referer, Some(expected));
+    }
+
+    /// The host of absolute-form and of CONNECT stayed in the target.
+    #[test]
+    fn a_host_in_the_target_is_left_out() {
+        let redaction = Redaction {
+            query: Vec::new(),
+            fields: vec![LogField::Host],
+        };
+        for (line, expected) in [
+            ("GET /a HTTP/1.1", "GET /a HTTP/1.1"),
+            ("GET http://h/a?b HTTP/1.1", "GET /a?b HTTP/1.1"),
+            ("GET https://u:p@h:8443/a HTTP/1.1", "GET /a HTTP/1.1"),
+            ("GET http://h HTTP/1.1", "GET / HTTP/1.1"),
+            ("GET http://h?b=c HTTP/1.1", "GET /?b=c HTTP/1.1"),
+            ("GET http://h", "GET /"),
+            ("CONNECT h:443 HTTP/1.1", "CONNECT [redacted] HTTP/1.1"),
+            ("CONNECT h:443", "CONNECT [redacted]"),
+            ("OPTIONS * HTTP/1.1", "OPTIONS * HTTP/1.1"),
+            ("GET /to/http://h/ HTTP/1.1", "GET /to/http://h/ HTTP/1.1"),
+            ("GET /?to=http://h/ HTTP/1.1", "GET /?to=http://h/ HTTP/1.1"),
+            ("GET", "GET"),
+        ] {
+            let mut room = Redacted::default();
+            let mut redacted = record(line, None);
+            redact(&mut redacted, &redaction, &mut room);
+            assert_eq!(String::from_utf8_lossy(redacted.request_line), expected);
+        }
     }
 
     #[test]

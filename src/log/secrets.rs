@@ -2,7 +2,7 @@
 
 use std::sync::{LazyLock, PoisonError, RwLock};
 
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memmem, memrchr};
 use percent_encoding::percent_decode;
 
 use crate::config::model::{LogField, Redaction};
@@ -33,8 +33,11 @@ pub(crate) fn named(request: &str) -> String {
     let redaction = OF_DIAGNOSTICS
         .read()
         .unwrap_or_else(PoisonError::into_inner);
-    let mut room = Vec::new();
-    let named = without_secrets(request.as_bytes(), Ends::Version, &redaction, &mut room);
+    let (mut room, mut more) = (Vec::new(), Vec::new());
+    let mut named = without_secrets(request.as_bytes(), Ends::Version, &redaction, &mut room);
+    if redaction.fields.contains(&LogField::Host) {
+        named = without_host(named, &mut more);
+    }
     line_in_log(&String::from_utf8_lossy(named))
 }
 
@@ -58,6 +61,37 @@ impl Ends {
         };
         end.unwrap_or(text.len())
     }
+}
+
+/// `line`, a request line or the start of one, without the host in its target: scheme and authority of absolute-form,
+/// and what CONNECT asks for. `room` is taken up only if there is one.
+pub(super) fn without_host<'a>(line: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
+    const CONNECT: &[u8] = b"CONNECT ";
+    if let Some(target) = line.strip_prefix(CONNECT) {
+        let end = memchr(b' ', target).unwrap_or(target.len());
+        room.extend_from_slice(CONNECT);
+        room.extend_from_slice(IN_PLACE);
+        room.extend_from_slice(&target[end..]);
+        return room;
+    }
+    let Some(colon) = memmem::find(line, b"://") else {
+        return line;
+    };
+    let start = memrchr(b' ', &line[..colon]).map_or(0, |blank| blank + 1);
+    let is_of_scheme = |octet: &u8| octet.is_ascii_alphanumeric() || b"+-.".contains(octet);
+    if !line[start..colon].iter().all(is_of_scheme) {
+        return line;
+    }
+    let behind = &line[colon + 3..];
+    let is_end = |octet: &u8| matches!(octet, b'/' | b'?' | b'#' | b' ');
+    let end = behind.iter().position(is_end).unwrap_or(behind.len());
+    let rest = &behind[end..];
+    room.extend_from_slice(&line[..start]);
+    if !rest.starts_with(b"/") {
+        room.push(b'/');
+    }
+    room.extend_from_slice(rest);
+    room
 }
 
 /// `text` without the secrets of its query. `room` is taken up only if there is one.
