@@ -31,6 +31,10 @@ pub(crate) struct StreamRecord<'a> {
     pub(crate) upstream: &'a str,
     /// The address of the server that it was passed on to, if there was one.
     pub(crate) server: Option<&'a str>,
+    /// The address of the server that was asked last for a connection, whether it took one or not.
+    pub(crate) asked: Option<&'a str>,
+    /// How many servers were asked.
+    pub(crate) tries: u32,
     /// What the status of a response would be.
     pub(crate) status: Status,
     /// Why it ended: one word.
@@ -72,8 +76,8 @@ impl StreamRecord<'_> {
             content_length: self.sent,
             duration: self.duration,
             upstream: Some(UpstreamRecord {
-                server: self.server,
-                tries: u32::from(self.server.is_some()),
+                server: self.asked,
+                tries: self.tries,
                 connect: self.connect,
                 head: None,
                 error: None,
@@ -148,6 +152,8 @@ mod tests {
             listener: &listener,
             upstream: "postgres",
             server: Some("127.0.0.1:5432"),
+            asked: Some("127.0.0.1:5432"),
+            tries: 1,
             status: Status::OK,
             end: "complete",
             received: 1234,

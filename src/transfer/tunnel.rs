@@ -154,6 +154,11 @@ impl Tunnel {
         self.down.waiting = Waiting::from(octets);
     }
 
+    /// Counts octets that the client has sent before the tunnel began.
+    pub(crate) fn add_received(&mut self, octets: usize) {
+        self.from_client += octets as u64;
+    }
+
     /// Octets that it has received from the client.
     pub(crate) fn received_from_client(&self) -> u64 {
         self.from_client

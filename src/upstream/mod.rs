@@ -56,5 +56,5 @@ pub(crate) use group::{Group, NoServer, ServerOutlook};
 pub(crate) use kept::KeptConnections;
 pub(crate) use report::{ServerReport, ServerState};
 pub(crate) use security::TlsFault;
-pub(crate) use server::Servers;
+pub(crate) use server::{Server, Servers};
 pub(crate) use wanted::Wanted;

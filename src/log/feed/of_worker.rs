@@ -48,14 +48,16 @@ impl WorkerFeed {
         });
     }
 
-    /// Offers the record of a connection of a stream; `access` is the same as one of an exchange.
+    /// Offers the record of a connection of a stream; `access` is the same as one of an exchange. `is_failure`: as
+    /// [`publish`](Self::publish) has it.
     pub(crate) fn publish_stream(
         &self,
         record: &StreamRecord<'_>,
         access: &AccessRecord<'_>,
+        is_failure: bool,
         time: &LogTime,
     ) {
-        self.publish_line(access, false, |format, out| {
+        self.publish_line(access, is_failure, |format, out| {
             format.write_stream(record, access, time, out);
         });
     }

@@ -29,7 +29,7 @@ use crate::log::stream_record::StreamRecord;
 use crate::runtime::{self, Permit};
 use crate::transfer::tunnel::{Sides, Tunnel};
 use crate::transport::Transport;
-use crate::upstream::Chosen;
+use crate::upstream::{Chosen, Server};
 
 use end::End;
 
@@ -51,6 +51,9 @@ pub(super) struct StreamConnection {
     place: Option<Permit>,
     /// The server that it is passed on to, once that has taken a connection.
     server: Option<Connected>,
+    /// The server that was asked last for a connection, and how many were asked.
+    asked: Option<Arc<Server>>,
+    tries: u32,
     tunnel: Tunnel,
     end: End,
 }
@@ -94,6 +97,8 @@ impl StreamConnection {
             started: runtime::now(),
             place: None,
             server: None,
+            asked: None,
+            tries: 0,
             tunnel,
             end: End::Cut,
         }
@@ -142,7 +147,7 @@ impl StreamConnection {
     fn record(&self) {
         let now = runtime::now();
         let server = self.server.as_ref();
-        let address = server.map(|server| server.chosen.server().address().to_string());
+        let asked = self.asked.as_ref().map(|asked| asked.address().to_string());
         let client = match self.worker.leaves_out(LogField::Client) {
             true => ClientAddress::Unknown,
             false => self.client,
@@ -151,7 +156,9 @@ impl StreamConnection {
             client,
             listener: &self.endpoint.address,
             upstream: &self.stream.upstream.options().name,
-            server: address.as_deref(),
+            server: asked.as_deref().filter(|_| server.is_some()),
+            asked: asked.as_deref(),
+            tries: self.tries,
             status: self.end.status(),
             end: self.end.word(),
             received: self.tunnel.received_from_client(),

@@ -2,6 +2,7 @@
 //! connects to a server.
 
 use std::io;
+use std::sync::Arc;
 
 use super::{Connected, End, StreamConnection};
 use crate::address::{ClientAddress, UpstreamAddress};
@@ -38,7 +39,10 @@ impl StreamConnection {
                 self.secure(&terminator, rest).await?;
                 Vec::new()
             }
-            None => rest,
+            None => {
+                self.tunnel.add_received(rest.len());
+                rest
+            }
         };
         let header = self.stream.proxy_protocol;
         let addresses = self.addresses.take().map(|addresses| *addresses);
@@ -106,6 +110,8 @@ impl StreamConnection {
                     return Err(End::ClientGone);
                 }
             }
+            self.tries += 1;
+            self.asked = Some(Arc::clone(chosen.server()));
             let error = match self.connect_to(&chosen, header).await {
                 Ok(connection) => {
                     chosen.succeeded();

@@ -350,9 +350,10 @@ impl Worker {
         access: &AccessRecord<'_>,
         now: Instant,
     ) {
-        if self.feed.is_followed() {
+        let is_failure = record.status.code() >= FAILED_FROM;
+        if is_failure || self.feed.is_followed() {
             self.second.with_log_time(now, |time| {
-                self.feed.publish_stream(record, access, time);
+                self.feed.publish_stream(record, access, is_failure, time);
             });
         }
         let log = &self.generation.borrow().log;

@@ -86,7 +86,12 @@ fn a_trusted_proxy_says_who_the_client_of_a_stream_is() {
         drop(client);
         expect_end(&upstream);
     }
-    assert_eq!(record(&server, "complete")["client"], "192.0.2.7");
+    let complete = record(&server, "complete");
+    assert_eq!(complete["client"], "192.0.2.7");
+    assert_eq!(
+        complete["bytes_received"], 4,
+        "behind the header, in one read"
+    );
     // `allow` is for the client that the proxy names, and not for the proxy itself.
     for (header, client) in [
         (

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 
 use super::*;
-use crate::support::until;
+use crate::support::{ended_with, until};
 
 #[test]
 fn another_server_is_tried_if_one_takes_no_connection() {
@@ -26,6 +26,35 @@ fn another_server_is_tried_if_one_takes_no_connection() {
     let told = server.wait_for_line(|line| line.contains("no connection: "));
     assert!(told.contains(&format!("upstream db: {nowhere}")), "{told}");
     server.wait_for_line(|line| line.contains(&format!("{nowhere} has failed")));
+}
+
+/// `{upstream_tries}` was 1 where two servers were asked, and 0 where none took the connection; that one was missing
+/// from `tidegate log`, and had no `{upstream}`.
+#[test]
+fn every_server_that_was_asked_counts_as_a_try() {
+    let (listener, there) = upstream();
+    let (first, second) = (nowhere(), nowhere());
+    let top = format!(
+        "[upstreams.some]\nservers = ['{first}', {{ address = '{there}', backup = true }}]\n\
+         [upstreams.none]\nservers = ['{first}', {{ address = '{second}', backup = true }}]\n\
+         [[stream]]\nlisten = '127.0.0.3:0'\nproxy = 'none'\n"
+    );
+    let format = "format = '{status} {upstream} {upstream_tries}'";
+    let text = configuration("", "proxy = 'some'") + &top;
+    let server = Site::configured(&text.replace("format = 'json'", format)).start();
+    let at = |host: &str| {
+        let line = server.wait_for_line(|line| line.contains(&format!("listening at {host}:")));
+        let (_, address) = line.split_once("listening at ").expect("it says where");
+        let (address, _) = address.split_once(',').expect("and for what");
+        connect(address.parse().expect("an address"))
+    };
+    let client = at("127.0.0.2");
+    drop((accept(&listener), client));
+    server.wait_for_record(|line| line == format!("200 {there} 2"));
+    expect_reset(&at("127.0.0.3"));
+    server.wait_for_record(|line| line == format!("502 {second} 2"));
+    let told = ended_with(0, &server.command_line(&["log"]));
+    assert!(told.contains(&format!("via {second}")), "{told}");
 }
 
 #[test]
