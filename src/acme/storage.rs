@@ -98,6 +98,21 @@ impl Storage {
         Ok(storage)
     }
 
+    /// Looks whether [`open`](Self::open) would succeed. Makes nothing.
+    ///
+    /// # Errors
+    /// What `open` would fail with.
+    pub(crate) fn check(settings: &Acme) -> Result<(), StorageError> {
+        let storage = Self {
+            root: settings.storage.clone(),
+            authority: settings.directory_of_authority(),
+        };
+        for directory in [storage.certificates(), storage.orders()] {
+            disk::check_directory(&directory)?;
+        }
+        Ok(())
+    }
+
     /// The lock of the certificate in `file`.
     pub(super) fn lock_file(&self, file: &Path) -> PathBuf {
         self.order(file).with_extension("lock")
@@ -217,6 +232,10 @@ mod tests {
         let directory = TemporaryDirectory::new("acme");
         directory.write("file", b"");
         let error = Storage::open(&settings(directory.path().join("file/acme")));
+        let checked = Storage::check(&settings(directory.path().join("file/acme")));
+        assert!(checked.is_err(), "a check finds it");
+        assert!(Storage::check(&settings(directory.path().join("none/acme"))).is_ok());
+        assert!(!directory.path().join("none").exists(), "it makes nothing");
         let error = error.expect_err("a file is in the way").to_string();
         assert!(error.contains("cannot make the directory `"), "{error}");
         assert!(error.contains("file/acme`"), "{error}");

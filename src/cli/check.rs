@@ -16,8 +16,8 @@ use crate::{server, supervisor};
 
 /// Check a configuration file, without running it.
 ///
-/// Reads and checks it as `run` would, runs its tests, and tries the access log and the addresses that
-/// are not bound already by the server that runs from it. Exit status 0 if it is good, 1 if not.
+/// Reads and checks it as `run` would, runs its tests, and tries the access log, the storage of
+/// `[acme]`, and the addresses that are not bound already by the server that runs from it. Exit status 0 if it is good, 1 if not.
 #[derive(Args, Debug)]
 pub(super) struct Check {
     #[command(flatten)]
@@ -59,6 +59,7 @@ pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String
                 )),
             }
             failures.extend(supervisor::try_log(&loaded.config));
+            failures.extend(supervisor::try_storage(&generation));
             let doubts = server::passed_over_siblings(&loaded.config);
             (loaded.warnings, Some(loaded.config), failures, doubts)
         }

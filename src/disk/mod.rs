@@ -39,5 +39,5 @@ pub(crate) use file_error::FileError;
 pub(crate) use lock::Lock;
 pub(crate) use named_file::read_file;
 pub(crate) use now_or_on_pool::{now_or_on_pool, on_pool};
-pub(crate) use private::{doubt_about_mode, make_directory};
+pub(crate) use private::{check_directory, doubt_about_mode, make_directory};
 pub(crate) use replacement::{Access, Prepared, prepare, remove_prepared};

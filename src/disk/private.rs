@@ -1,8 +1,12 @@
 //! Directories and files that hold keys, which other users must not look into.
 
 use std::fs::DirBuilder;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
+
+use rustix::fs::Access;
+use rustix::io::Errno;
 
 use super::file_error::FileError;
 
@@ -17,6 +21,34 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), FileError> {
     let mut builder = DirBuilder::new();
     let made = builder.recursive(true).mode(DIRECTORY_MODE).create(path);
     made.map_err(|error| FileError::new("make the directory", path, error))
+}
+
+/// Looks whether [`make_directory`] could make `path`, or finds it, and whether files can be made there. Makes nothing.
+///
+/// # Errors
+/// Why it cannot.
+pub(crate) fn check_directory(path: &Path) -> Result<(), FileError> {
+    let fails = |error| FileError::new("make the directory", path, error);
+    for there in path.ancestors() {
+        let there = if there.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            there
+        };
+        match there.metadata() {
+            Ok(state) if !state.is_dir() => return Err(fails(Errno::NOTDIR.into())),
+            Ok(_) => {
+                let access = rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK);
+                return access.map_err(|error| match there == path {
+                    true => FileError::new("write to", path, error.into()),
+                    false => fails(error.into()),
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(fails(error)),
+        }
+    }
+    Ok(())
 }
 
 /// A sentence for the operator if other users may look into the directory or the file at `path`, which the

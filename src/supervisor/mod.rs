@@ -444,6 +444,13 @@ pub(crate) fn wait_for_ends(handlers: &Handlers) {
     }
 }
 
+/// Looks whether the server could use the storage of ACME, if `generation` has certificates there. Changes nothing.
+/// Returns an error message if it could not.
+pub(crate) fn try_storage(generation: &Generation) -> Option<String> {
+    let checked = Storage::check(&generation.acme()?.settings);
+    checked.err().map(|error| error.to_string())
+}
+
 /// Looks whether the storage of ACME can be used, if `generation` has certificates there.
 fn open_acme(generation: &Generation) -> Result<(), StorageError> {
     let plan = generation.acme();

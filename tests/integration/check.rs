@@ -153,3 +153,27 @@ fn a_file_of_authorities_that_holds_none_is_shown_in_its_place() {
         assert!(text.contains("ca = "), "{text}");
     }
 }
+
+/// `check` called such a file good, and `run` refused it.
+#[test]
+fn places_that_cannot_be_written_to_are_named() {
+    let acme = "[acme]\ncontact = 'mailto:ops@example.com'\nagree = true\ndirectory = 'https://localhost:1/dir'\n\
+        challenge = 'http-01'\nstorage = 'www/a.txt'\n\
+        [[server]]\nlisten = '127.0.0.1:0'\nhosts = 'www.example.com'\ntls = 'acme'\n[server.routes]\n'/' = { files = 'www' }\n";
+    let log = |path: &str| format!("[log]\naccess = '{path}'\n{GOOD}");
+    for (text, expected) in [
+        (acme.to_owned(), "www/a.txt"),
+        (log("www"), "it is a directory; name a file in it"),
+        (log("none/a.log"), "create its directory"),
+        (log("www/socket"), "or a socket"),
+    ] {
+        let site = Site::configured(&text).file("a.txt", "");
+        let socket = site.directory().join("www/socket");
+        let _socket = std::os::unix::net::UnixListener::bind(socket).expect("ours");
+        let checked = ended_with(1, &site.command_line(&["check"]));
+        assert!(checked.contains(expected), "{checked}");
+        let finished = site.run();
+        let said = String::from_utf8_lossy(&finished.stderr);
+        assert_eq!(said.matches(expected).count(), 1, "{said}");
+    }
+}

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use memchr::{memchr, memchr_iter};
@@ -19,12 +19,34 @@ use crate::config::model::{AccessLog, LogDestination};
 /// Why the access log cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenLogError {
-    #[error(
-        "cannot open the access log {path}: {source}; create its directory or change log.access"
-    )]
-    File { path: PathBuf, source: io::Error },
+    #[error("cannot open the access log {path}: {reason}")]
+    File { path: PathBuf, reason: String },
     #[error("cannot start the thread that writes the access log")]
     Thread(#[source] io::Error),
+}
+
+impl OpenLogError {
+    /// The error of the file at `path`, with what the operator can do.
+    fn of_file(path: &Path, error: &io::Error) -> Self {
+        let reason = match Errno::from_io_error(error) {
+            Some(Errno::ISDIR) => "it is a directory; name a file in it".to_owned(),
+            Some(Errno::NXIO) => {
+                "it is a FIFO that no program reads from, or a socket; start the reader first"
+                    .to_owned()
+            }
+            Some(Errno::NOENT | Errno::NOTDIR) => {
+                format!("{error}; create its directory, or change log.access")
+            }
+            Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
+                format!(
+                    "{error}; let the user write there whom the server runs as, or change log.access"
+                )
+            }
+            _ => format!("{error}; change log.access"),
+        };
+        let path = path.to_owned();
+        Self::File { path, reason }
+    }
 }
 
 /// Lines could not be written.
@@ -176,7 +198,8 @@ pub(super) fn count(lines: &[u8]) -> u64 {
     memchr_iter(b'\n', lines).count() as u64
 }
 
-/// Looks whether the access logs could be opened. Creates nothing.
+/// Looks whether the access logs could be opened. Creates nothing. It does not open a FIFO: a reader that waits for
+/// the server would see it end.
 ///
 /// # Errors
 /// The first that could not: its directory is not there, it is a directory itself, or it must not be
@@ -192,6 +215,7 @@ pub(crate) fn check(logs: &[AccessLog]) -> Result<(), OpenLogError> {
 fn check_file(path: &Path) -> Result<(), OpenLogError> {
     let outcome = match path.metadata() {
         Ok(state) if state.is_dir() => Err(Errno::ISDIR),
+        Ok(state) if state.file_type().is_socket() => Err(Errno::NXIO),
         Ok(_) => rustix::fs::access(path, Access::WRITE_OK),
         Err(_) => {
             let parent = path
@@ -204,19 +228,13 @@ fn check_file(path: &Path) -> Result<(), OpenLogError> {
             }
         }
     };
-    outcome.map_err(|error| OpenLogError::File {
-        path: path.to_owned(),
-        source: error.into(),
-    })
+    outcome.map_err(|error| OpenLogError::of_file(path, &error.into()))
 }
 
 /// Opens the log at `path` to append to it, or makes it. It may be a FIFO; then another program must read
 /// from it. If a server that was killed left half a line in a file, ends that line.
 fn open(path: &Path) -> Result<File, OpenLogError> {
-    let mut file = open_at_once(path).map_err(|source| OpenLogError::File {
-        path: path.to_owned(),
-        source,
-    })?;
+    let mut file = open_at_once(path).map_err(|error| OpenLogError::of_file(path, &error))?;
     if ends_in_half_a_line(path, &file) {
         // If there is no room for it, the first line reports that.
         let _ = file.write(b"\n");
@@ -230,15 +248,7 @@ fn open_at_once(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32);
-    let file = options
-        .open(path)
-        .map_err(|error| match Errno::from_io_error(&error) {
-            Some(Errno::NXIO) => io::Error::new(
-                error.kind(),
-                "it is a FIFO that no program reads from (or a socket); start the reader first",
-            ),
-            _ => error,
-        })?;
+    let file = options.open(path)?;
     fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
     Ok(file)
 }

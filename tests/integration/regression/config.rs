@@ -146,7 +146,7 @@ fn explain_refuses_a_listener_that_is_not_there() {
 fn check_tries_the_access_log_and_creates_nothing() {
     for (access, complaint) in [
         ("gone/access.log", "No such file or directory"),
-        ("www", "Is a directory"),
+        ("www", "it is a directory"),
         ("config.toml/access.log", "Not a directory"),
     ] {
         let text = format!(
