@@ -158,7 +158,7 @@ fn choose_verb(route: &Key<'_>, section: &Section<'_>) -> Option<&'static VerbKe
     let keys: Vec<Key<'_>> = section.entries().into_iter().map(|(key, _)| key).collect();
     let verbs: Vec<&Key<'_>> = keys.iter().filter(|key| is_verb(key, section)).collect();
     match verbs.as_slice() {
-        [] => report_no_verb(route, &keys),
+        [] => report_no_verb(route, &keys, section),
         [verb] => return VERBS.iter().copied().find(|known| known.key == verb.name),
         [first, second, ..] => route.cx.report(
             Diagnostic::error(format!(
@@ -193,7 +193,7 @@ fn translated(key: &Key<'_>) -> Option<&'static str> {
     found.map(|(_, text)| *text)
 }
 
-fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>]) {
+fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>], section: &Section<'_>) {
     let verb_like = |key: &Key<'_>| nearest(key.name, VERBS.iter().map(|verb| verb.key));
     let mut others = keys.iter().filter(|key| !is_option(key.name));
     if let Some((key, text)) = others.clone().find_map(|key| Some((key, translated(key)?))) {
@@ -216,9 +216,12 @@ fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>]) {
         "route `{}` has no verb, so nothing says what it does",
         route.name
     );
-    route
-        .cx
-        .report_absence(Diagnostic::error(message).at(route.spot(), "").help(help));
+    let mut error = Diagnostic::error(message).at(route.spot(), "");
+    let unknown = section.unknown().into_iter();
+    for key in unknown.filter(|key| !is_option(key.name)) {
+        error = error.at(key.spot(), "unknown key");
+    }
+    route.cx.report_absence(error.help(help));
 }
 
 /// Reports the keys that do not belong to the verb: options of other verbs, and unknown keys.

@@ -228,6 +228,10 @@ fn parse_host_with(text: &str, remedies: &Remedies) -> Result<HostPattern, Fault
     if let Some(address) = text.strip_prefix('[') {
         return parse_ipv6_host(text, address);
     }
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        let fault = Fault::new(whole, "an IPv6 address stands in brackets");
+        return Err(fault.help(format!("write \"[{address}]\"")));
+    }
     if let Some((scheme, rest)) = text.split_once("://") {
         let host = rest.split(['/', ':']).next().unwrap_or(rest);
         return Err(Fault::new(0..scheme.len() + 3, "a host has no scheme")
@@ -488,6 +492,12 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parse_host(text), Ok(expected), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_ipv6_address_without_brackets_is_shown_with_them() {
+        let fault = parse_host("2001:DB8::1").expect_err("it has no brackets");
+        assert_eq!(fault.help.as_deref(), Some("write \"[2001:db8::1]\""));
     }
 
     #[test]

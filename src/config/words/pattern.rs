@@ -31,7 +31,7 @@ pub(crate) fn parse_pattern(text: &str) -> Result<RoutePattern, Fault> {
         None => (false, rest),
     };
     let start = text.len() - path.len();
-    check_path(path, start)?;
+    check_path(path, &text[..start])?;
     let segments = parse_segments(path, start)?;
     let trailing_slash = path.len() > 1 && path.ends_with('/');
     if matches!(segments.last(), Some(PatternSegment::Tail(_))) && (exact || trailing_slash) {
@@ -72,14 +72,19 @@ fn split_method(text: &str) -> Result<(Option<Method>, &str), Fault> {
     Ok((Some(method), &text[word.len() + 1..]))
 }
 
-/// Checks the path as a whole. `start` is where it begins in the key.
-fn check_path(path: &str, start: usize) -> Result<(), Fault> {
+/// Checks the path as a whole. `before` is what stands before it in the key.
+fn check_path(path: &str, before: &str) -> Result<(), Fault> {
+    let start = before.len();
     let fault = |range: Range<usize>, message: &str| {
         Fault::new(start + range.start..start + range.end, message)
     };
+    if path.starts_with(' ') {
+        let help = format!("write \"{before}{}\"", path.trim_start());
+        return Err(fault(0..1, "a blank too many").help(help));
+    }
     if let Some(written) = path.strip_prefix('=') {
         return Err(fault(0..1, "a space belongs between `=` and the path")
-            .help(format!("write \"= {written}\"")));
+            .help(format!("write \"{before}= {}\"", written.trim_start())));
     }
     if !path.starts_with('/') && path.contains('*') {
         return Err(fault(
@@ -89,8 +94,13 @@ fn check_path(path: &str, start: usize) -> Result<(), Fault> {
         .help(WILDCARD_HELP));
     }
     if !path.starts_with('/') {
-        return Err(fault(0..path.len(), "a route's path begins with `/`")
-            .help(format!("write \"/{}\"", path.trim_start())));
+        let help = match path.split_once(' ') {
+            Some((word, rest)) if parse_method(word).is_ok() => {
+                format!("write \"{word} {before}{}\"", rest.trim_start())
+            }
+            _ => format!("write \"{before}/{path}\""),
+        };
+        return Err(fault(0..path.len(), "a route's path begins with `/`").help(help));
     }
     if let Some(at) = path.find(['?', '#']) {
         let help = "a route matches the path alone, whatever the query";
@@ -297,6 +307,27 @@ mod tests {
             "/"
         } else {
             ""
+        }
+    }
+
+    /// Some keys that were advised were none, and one opened the route to every method.
+    #[test]
+    fn what_is_advised_is_the_key_that_is_meant() {
+        for (written, meant) in [
+            ("a", "/a"),
+            ("GET  /a", "GET /a"),
+            ("GET a", "GET /a"),
+            ("= a", "= /a"),
+            ("=  /a", "= /a"),
+            ("= GET /a", "GET = /a"),
+            ("=/b", "= /b"),
+            ("GET =/b", "GET = /b"),
+            ("GET  = /b", "GET = /b"),
+        ] {
+            let fault = parse_pattern(written).expect_err(written);
+            let help = fault.help.unwrap_or_default();
+            assert_eq!(help, format!("write \"{meant}\""), "{written}");
+            assert!(parse_pattern(meant).is_ok(), "{meant}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! `${NAME}` and `${NAME:-default}` in a string; `$$` is a dollar.
 //!
 //! A dollar before any other character stands for itself. As in a shell, the default is also used for
-//! a variable that is empty. A default ends at the first `}`, and is not expanded.
+//! a variable that is empty. A default ends at the first `}`, and is not expanded: another variable in it is a mistake.
 
 use crate::config::complaint::fault::Fault;
 use crate::config::model::{Endpoint, Template, TemplatePart};
@@ -97,6 +97,11 @@ fn value_of(reference: &str, start: usize, environment: Environment<'_>) -> Resu
         )
         .help("write `${NAME}` or `${NAME:-default}`; for a dollar write `$$`"));
     }
+    if default.is_some_and(|default| default.contains("${")) {
+        let message = "a default is text, and holds no variable";
+        return Err(Fault::new(range, message)
+            .help("write `${NAME:-default}` with a default that is no variable itself"));
+    }
     match (environment(name), default) {
         (Some(value), None) => Ok(value),
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
@@ -188,6 +193,8 @@ mod tests {
             ("${}", 0..3, "`` is not the name"),
             ("${1A}", 0..5, "`1A` is not the name"),
             ("x${HOME", 1..7, "without its `}`"),
+            ("${NONE:-${HOME}}", 0..15, "holds no variable"),
+            ("${HOME:-${NONE:-c}}", 0..18, "holds no variable"),
         ];
         assert_faults(|text| expand(text, &lookup), &cases);
     }
