@@ -89,7 +89,7 @@ pub(super) fn restart_app(arguments: &RestartApp) -> Result<(), String> {
 
 /// Checks a time, and leaves it as it is for the server to read.
 fn parse_time(text: &str) -> Result<String, String> {
-    let time = config::parse_duration(text);
+    let time = config::parse_duration(text).filter(|time| !time.is_zero());
     time.map(|_| text.to_owned())
         .ok_or_else(|| "expected a time, like 30s or 5m".to_owned())
 }

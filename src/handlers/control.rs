@@ -11,6 +11,7 @@ use crate::control::ask::ask;
 use crate::control::reach::Reach;
 use crate::control::{ControlVerb, live, scrape};
 use crate::http::method::Method;
+use crate::http::status::Status;
 use crate::message::request::Request;
 use crate::message::response::Response;
 use crate::reason::Reason;
@@ -49,13 +50,23 @@ impl ControlHandler {
         }
         let verb = match parse_verb(request) {
             Ok(verb) => verb,
-            Err(reason) => return Response::problem(reason),
+            Err(NoVerb::Because(reason)) => return Response::problem(reason),
+            Err(NoVerb::Malformed(sentence)) => {
+                return Response::line(Status::BAD_REQUEST, sentence);
+            }
         };
         ask(&reach.submit, verb, request).await
     }
 }
 
-fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Reason> {
+/// Why a request asks for nothing that there is.
+enum NoVerb {
+    Because(Reason),
+    /// What is wrong with its query.
+    Malformed(&'static str),
+}
+
+fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, NoVerb> {
     let (method, verb) = match request.path.as_bytes() {
         b"/status" => (Method::Get, ControlVerb::Status),
         b"/explain" => (Method::Get, ControlVerb::Explain(explain_fields(request))),
@@ -66,23 +77,28 @@ fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Reason> {
         b"/confirm" => (Method::Post, ControlVerb::Confirm),
         b"/upstream/drain" | b"/upstream/enable" => {
             let verb = ControlVerb::Drain {
-                server: query_value(request.head.target.query, "server")?,
+                server: query_value(
+                    request.head.target.query,
+                    "server",
+                    "no server is named; write ?server=UPSTREAM/ADDRESS",
+                )?,
                 drained: request.path.as_bytes() == b"/upstream/drain",
             };
             (Method::Post, verb)
         }
         b"/restart-app" => {
-            let name = query_value(request.head.target.query, "app")?;
+            let no_app = "no application is named; write ?app=NAME";
+            let name = query_value(request.head.target.query, "app", no_app)?;
             (Method::Post, ControlVerb::RestartApp { name })
         }
         b"/acme/roll-key" => (Method::Post, ControlVerb::RollAccountKey),
         b"/upgrade" => (Method::Post, ControlVerb::Upgrade),
         b"/stop" => (Method::Post, ControlVerb::Stop { grace: None }),
-        _ => return Err(Reason::NoRoute),
+        _ => return Err(NoVerb::Because(Reason::NoRoute)),
     };
     match request.head.method {
         asked if asked == method => Ok(verb),
-        _ => Err(Reason::MethodNotAllowed),
+        _ => Err(NoVerb::Because(Reason::MethodNotAllowed)),
     }
 }
 
@@ -96,21 +112,27 @@ fn explain_fields(request: &Request<'_>) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Parses `confirm=30s`.
-fn parse_confirm(query: Option<&[u8]>) -> Result<Option<Duration>, Reason> {
+/// Parses `confirm=30s`. No time at all would take the reload back before any client could confirm it.
+fn parse_confirm(query: Option<&[u8]>) -> Result<Option<Duration>, NoVerb> {
     let Some(query) = query else { return Ok(None) };
     let value = query
         .strip_prefix(b"confirm=")
-        .ok_or(Reason::TargetInvalid)?;
-    let text = str::from_utf8(value).map_err(|_| Reason::TargetInvalid)?;
-    parse_duration(text).map(Some).ok_or(Reason::TargetInvalid)
+        .ok_or(NoVerb::Malformed("a reload takes ?confirm=TIME alone"))?;
+    let time = str::from_utf8(value).ok().and_then(parse_duration);
+    let time = time.filter(|time| !time.is_zero());
+    let why = "`confirm` is no time; write ?confirm=30s";
+    time.map(Some).ok_or(NoVerb::Malformed(why))
 }
 
-/// The value of `wanted` in a query such as `server=shop%2F127.0.0.1%3A8000`.
-fn query_value(query: Option<&[u8]>, wanted: &str) -> Result<String, Reason> {
+/// The value of `wanted` in a query such as `server=shop%2F127.0.0.1%3A8000`; `lacking` says that it is missing.
+fn query_value(
+    query: Option<&[u8]>,
+    wanted: &str,
+    lacking: &'static str,
+) -> Result<String, NoVerb> {
     let mut pairs = form_urlencoded::parse(query.unwrap_or_default());
     let found = pairs.find(|(name, _)| name == wanted);
     found
         .map(|(_, value)| value.into_owned())
-        .ok_or(Reason::TargetInvalid)
+        .ok_or(NoVerb::Malformed(lacking))
 }

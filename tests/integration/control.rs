@@ -288,3 +288,24 @@ fn a_host_that_no_server_answers_for_is_told_to_both() {
     let is_story = |line: &String| line.contains(" debug: ");
     assert!(!diagnostics.iter().any(is_story), "{diagnostics:?}");
 }
+
+/// A query that could not be understood was answered with a page of HTML, and a time of nothing was taken: the reload
+/// was taken back at once.
+#[test]
+fn a_query_that_is_wrong_is_told_in_a_sentence() {
+    let server = ok().start();
+    let mut control = server.control();
+    for (target, expected) in [
+        ("/reload?foo=1", "a reload takes ?confirm=TIME alone"),
+        ("/reload?confirm=abc", "`confirm` is no time"),
+        ("/reload?confirm=0s", "`confirm` is no time"),
+        ("/upstream/drain", "no server is named"),
+        ("/restart-app?name=a", "no application is named"),
+    ] {
+        let response = control.exchange("POST", target);
+        assert_eq!(response.status, 400, "{target}");
+        assert!(response.text().starts_with(expected), "{}", response.text());
+    }
+    ended_with(2, &server.command_line(&["reload", "--confirm", "0s"]));
+    assert_eq!(server.status()["generation"]["number"], 1);
+}
