@@ -344,8 +344,8 @@ pub(crate) enum ContentError {
     /// Ours: content is kept by threads, and every place before them is taken.
     #[error("the content could not be kept: the queue before the disk is full")]
     Busy,
-    /// Ours: the disk is full, or there is none.
-    #[error("the content could not be kept in a temporary file")]
+    /// Ours: the disk is full, or there is no such directory, which `TMPDIR` names.
+    #[error("the content could not be kept in a temporary file in {}", std::env::temp_dir().display())]
     NotKept(#[source] std::io::Error),
 }
 
