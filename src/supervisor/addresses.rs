@@ -19,16 +19,27 @@ pub(crate) fn try_addresses(config: &Config, bound: &[String]) -> Vec<String> {
     refused.iter().map(ToString::to_string).collect()
 }
 
-/// Returns the sockets of `config`: those of `before` that it still wants, and new ones, bound and
-/// listening.
+/// Returns the sockets of `config`: those of `before` that it still wants, and new ones, bound, which
+/// take no connections until they [`listen`].
 ///
 /// # Errors
 /// The first address that cannot be listened at.
-pub(super) fn listening(before: &Sockets, config: &Config) -> Result<Sockets, ListenError> {
+pub(super) fn bind(before: &Sockets, config: &Config) -> Result<Sockets, ListenError> {
     let workers = config.workers.get();
-    let mut sockets = before.extended(&addresses(config), &accesses(config), workers)?;
+    before.extended(&addresses(config), &accesses(config), workers)
+}
+
+/// Has `sockets` take connections, and be as `config` says. The workers should be about to accept.
+///
+/// # Errors
+/// The first address that cannot be listened at.
+pub(super) fn listen(sockets: &mut Sockets, config: &Config) -> Result<(), ListenError> {
+    // First what the system refuses most often: a socket that has begun to take connections and is closed again
+    // resets those that it has.
+    sockets.look()?;
+    sockets.set_access(&accesses(config))?;
     sockets.set_services(&services(config))?;
-    Ok(sockets)
+    sockets.listen()
 }
 
 /// Looks whether the server could open the access log of `config`. Changes nothing. Returns an error

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use rustix::net::sockopt::socket_acceptconn;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::unix::{Accesses, UnixSocket};
@@ -39,6 +40,8 @@ pub(super) struct Listening {
     /// Whether further sockets may be bound to the address. If not, the workers share one socket and
     /// its queue.
     may_join: bool,
+    /// Whether no other program was to listen at the address when its first socket was bound.
+    is_exclusive: bool,
     /// Keeps the file of a Unix socket that we bound.
     pub(super) unix: Option<UnixSocket>,
     /// An inherited socket at the IPv6 wildcard may take IPv4 connections as well. Then this is the
@@ -72,7 +75,8 @@ pub(super) enum Held {
 }
 
 impl Listening {
-    /// Binds `address`, with sockets for so many workers.
+    /// Binds `address`, with sockets for so many workers. They take connections once they
+    /// [`listen`](Self::listen).
     ///
     /// # Errors
     /// The system's error, or a sentence.
@@ -87,7 +91,7 @@ impl Listening {
             ListenAddress::Unix(at) => {
                 let none = SocketAccess::default();
                 let access = accesses.get(address).unwrap_or(&none);
-                let socket = UnixSocket::bind(at.path(), access)?;
+                let socket = UnixSocket::reserve(at.path(), access)?;
                 let fd = Arc::clone(&socket.fd);
                 let listening = Self::of(address, address.clone(), vec![fd], false);
                 Self {
@@ -152,6 +156,7 @@ impl Listening {
             bound,
             sockets,
             may_join,
+            is_exclusive: false,
             unix: None,
             ipv4: None,
             service: Service::default(),
@@ -162,11 +167,43 @@ impl Listening {
     fn at_ip(address: SocketAddr, held: Held) -> io::Result<Self> {
         let first = bind_first(address, held)?;
         first.set_reuse_port(true)?;
-        first.listen(BACKLOG)?;
         let bound = first.local_addr()?.as_socket().unwrap_or(address);
         let sockets = vec![Arc::new(OwnedFd::from(first))];
         let (address, bound) = (ListenAddress::Ip(address), ListenAddress::Ip(bound));
-        Ok(Self::of(&address, bound, sockets, true))
+        Ok(Self {
+            is_exclusive: held != Held::ByUs,
+            ..Self::of(&address, bound, sockets, true)
+        })
+    }
+
+    /// The sockets that take no connections yet.
+    fn silent(&self) -> impl Iterator<Item = &Arc<OwnedFd>> {
+        let sockets = self.sockets.iter();
+        sockets.filter(|socket| !socket_acceptconn(socket).unwrap_or(true))
+    }
+
+    /// Looks whether the sockets, if they are all new, may take connections.
+    ///
+    /// # Errors
+    /// The system's error: another program listens there by now.
+    pub(super) fn look(&self) -> io::Result<()> {
+        if let (true, ListenAddress::Ip(bound)) = (self.is_exclusive, &self.bound)
+            && self.silent().count() == self.sockets.len()
+        {
+            // Ours would share the address with another program that lets them; this one is refused.
+            bind_first(*bound, Held::Free)?;
+        }
+        Ok(())
+    }
+
+    /// Has those of the sockets take connections that do not yet. Before that the system hands them no
+    /// connection, which would wait there until a worker accepts it.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(super) fn listen(&self) -> io::Result<()> {
+        self.silent()
+            .try_for_each(|socket| Ok(rustix::net::listen(socket, BACKLOG)?))
     }
 
     /// Takes sockets that another process has bound; a Unix socket's file is not ours to remove.
@@ -201,7 +238,7 @@ impl Listening {
             && self.sockets.iter().all(is_dual)
     }
 
-    /// Adds sockets until there are as many as workers.
+    /// Adds sockets until there are as many as workers; the new ones do not listen yet.
     pub(super) fn with_at_least(mut self, workers: usize) -> io::Result<Self> {
         while self.sockets.len() < workers {
             let next = match (self.may_join && self.ipv4.is_none(), &self.bound) {
@@ -209,7 +246,6 @@ impl Listening {
                     let socket = open(*bound)?;
                     socket.set_reuse_port(true)?;
                     socket.bind(&(*bound).into())?;
-                    socket.listen(BACKLOG)?;
                     Arc::new(OwnedFd::from(socket))
                 }
                 // A Unix socket, or one that lets none join: the workers share it.
@@ -269,8 +305,8 @@ impl Leaving {
     }
 
     /// Listens again at `address`, if that is where these sockets are: with those that are still open,
-    /// so that the address is never free, and no connection in their queues is lost. `None` if there
-    /// is none.
+    /// so that the address is never free, and no connection in their queues is lost. Further sockets do
+    /// not listen yet. `None` if there is none.
     ///
     /// # Errors
     /// The system's error.

@@ -66,7 +66,7 @@ use crate::server::{ListeningSocket, WorkerSetup};
 use crate::trace::Exporter;
 
 use self::notify::{ServiceManager, State};
-use addresses::{addresses, announce, announce_end, listening};
+use addresses::{announce, announce_end};
 pub(crate) use addresses::{try_addresses, try_log};
 use apps::Apps;
 use certificates::Certificates;
@@ -188,7 +188,8 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     /// Binds every address that no inherited socket is bound to, and opens the log. A program that
-    /// runs from a file opens its control socket as well. No request is answered yet.
+    /// runs from a file opens its control socket as well. No request is answered yet; connections wait,
+    /// unless another server serves until this one does.
     ///
     /// # Errors
     /// The first reason why the server cannot start.
@@ -209,8 +210,11 @@ impl Supervisor {
         let file_of_program = file.as_deref().filter(|_| is_program);
         let bind = |file| control_socket::bind(file, predecessor.is_some());
         let control = file_of_program.map(bind).transpose()?;
-        let adopted = Sockets::adopt(inherited, &addresses(&config))?;
-        let sockets = listening(&adopted, &config)?;
+        let adopted = Sockets::adopt(inherited, &addresses::addresses(&config))?;
+        let mut sockets = addresses::bind(&adopted, &config)?;
+        if !predecessor.is_some() {
+            addresses::listen(&mut sockets, &config)?;
+        }
         let log = AccessWriters::start(&config.log.access)?;
         open_acme(&generation)?;
         let manager = service_manager(is_program, &sender, file.is_some())?;

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::notify::State;
 use super::observed::Outcome;
 use super::{
-    Event, ListenError, Supervisor, announce, announce_end, listening, open_acme, read_again, watch,
+    Event, ListenError, Supervisor, addresses, announce, announce_end, open_acme, read_again, watch,
 };
 use crate::acme::StorageError;
 use crate::config::model::{Config, LogLevel};
@@ -190,10 +190,12 @@ impl Supervisor {
         config.log.access = self.config.log.access.clone();
         let further = self.workers.prepare(config.workers.get());
         let further = further.map_err(ReloadError::Threads)?;
-        let sockets = listening(&self.sockets, &config)?;
+        let mut sockets = addresses::bind(&self.sockets, &config)?;
         open_acme(&generation)?;
         self.stage_apps(&config, &generation, None)
             .map_err(ReloadError::Apps)?;
+        // Not before the applications: a connection to a new socket would wait for them.
+        addresses::listen(&mut sockets, &config).inspect_err(|_| self.apps.abort())?;
         // Nothing below can fail.
         sockets
             .bound()

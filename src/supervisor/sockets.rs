@@ -69,7 +69,9 @@ impl Sockets {
     }
 
     /// Returns the sockets for `addresses` and so many workers: those of this set that are wanted
-    /// still, and new ones for the rest, bound and listening; Unix sockets with their `accesses`.
+    /// still, as they are, and new ones for the rest; new Unix sockets with their `accesses`. The new ones
+    /// are bound, and take no connections until they [`listen`](Self::listen): what serves them may
+    /// have to be waited for, and a refusal must neither reset a connection nor change what runs.
     ///
     /// On a machine without IPv6, an IPv6 wildcard or loopback address that stands beside its IPv4
     /// counterpart is left out, with a warning: `localhost` and `:8080` stand for both.
@@ -98,16 +100,47 @@ impl Sockets {
                 }
             }
         }
-        // Last, so that a refusal changes nothing.
-        for listening in &next.listening {
-            let error = |error| ListenError::new(&listening.address, &error);
-            listening.set_access(accesses).map_err(error)?;
-        }
         let earlier = self.leaving.iter().filter(|leaving| leaving.is_open());
         next.leaving = earlier.cloned().collect();
         next.leaving
             .extend(self.given_up(addresses).map(Leaving::new));
         Ok(next)
+    }
+
+    /// Looks whether the new sockets may take connections.
+    ///
+    /// # Errors
+    /// The first address that another program has by now.
+    pub(super) fn look(&self) -> Result<(), ListenError> {
+        for listening in &self.listening {
+            let error = |error| ListenError::new(&listening.address, &error);
+            listening.look().map_err(error)?;
+        }
+        Ok(())
+    }
+
+    /// Has the new sockets take connections.
+    ///
+    /// # Errors
+    /// The first address at which that fails.
+    pub(super) fn listen(&self) -> Result<(), ListenError> {
+        for listening in &self.listening {
+            let error = |error| ListenError::new(&listening.address, &error);
+            listening.listen().map_err(error)?;
+        }
+        Ok(())
+    }
+
+    /// Lets those use the Unix sockets that `accesses` names.
+    ///
+    /// # Errors
+    /// The first address whose file cannot be given to them.
+    pub(super) fn set_access(&self, accesses: &Accesses) -> Result<(), ListenError> {
+        for listening in &self.listening {
+            let error = |error| ListenError::new(&listening.address, &error);
+            listening.set_access(accesses).map_err(error)?;
+        }
+        Ok(())
     }
 
     /// Says what connections at each address are.
@@ -262,7 +295,9 @@ mod tests {
     }
 
     fn listen(addresses: &[ListenAddress], workers: usize) -> Result<Sockets, ListenError> {
-        Sockets::default().extended(addresses, &Accesses::new(), workers)
+        let sockets = Sockets::default().extended(addresses, &Accesses::new(), workers)?;
+        sockets.listen()?;
+        Ok(sockets)
     }
 
     #[test]

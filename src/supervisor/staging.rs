@@ -7,7 +7,7 @@
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1};
 
 use super::events::{AppsNews, Event};
-use super::{Supervisor, SupervisorError};
+use super::{Supervisor, SupervisorError, addresses};
 use crate::config::model::Config;
 use crate::control::{ControlReply, ControlRequest, ControlVerb};
 use crate::generation::Generation;
@@ -24,7 +24,8 @@ impl Supervisor {
     /// serves until then. A server that has just been started serves what does not need them.
     ///
     /// # Errors
-    /// If one of them does not become ready, or there is no thread to run them.
+    /// If one of them does not become ready, there is no thread to run them, or another program has begun to
+    /// listen at a new address.
     pub(super) fn start_apps(&mut self) -> Result<(), SupervisorError> {
         if !self.predecessor.is_some() {
             let started = self.apps.run(&self.config, &self.generation);
@@ -33,6 +34,7 @@ impl Supervisor {
         let (config, generation) = (self.config.clone(), self.generation.clone());
         self.stage_apps(&config, &generation, None)
             .map_err(SupervisorError::Apps)?;
+        addresses::listen(&mut self.sockets, &config)?;
         self.apps.switch();
         self.apps.settle();
         Ok(())

@@ -104,13 +104,27 @@ impl Drop for SocketFile {
 }
 
 impl UnixSocket {
-    /// Binds a socket at `path` and listens. The file of a process that has died is replaced. The file
-    /// gets the permissions and owners of `access`.
+    /// Binds a socket at `path` and listens, as [`reserve`](Self::reserve) and [`listen`](Self::listen) do.
+    ///
+    /// # Errors
+    /// As `reserve`.
+    pub(super) fn bind(path: &Path, access: &SocketAccess) -> io::Result<Self> {
+        let socket = Self::reserve(path, access)?;
+        socket.listen()?;
+        Ok(socket)
+    }
+
+    /// Binds a socket at `path`; the system refuses connections until it listens. The file of a process
+    /// that has died is replaced. The file gets the permissions and owners of `access`.
     ///
     /// # Errors
     /// The system's error, or a sentence; `AddrInUse` if a living process has the path.
-    pub(super) fn bind(path: &Path, access: &SocketAccess) -> io::Result<Self> {
+    pub(super) fn reserve(path: &Path, access: &SocketAccess) -> io::Result<Self> {
         Self::bind_at(path, path, access)
+    }
+
+    fn listen(&self) -> io::Result<()> {
+        Ok(rustix::net::listen(&*self.fd, BACKLOG)?)
     }
 
     /// Binds a socket beside `path` and listens; [`publish`](Self::publish) moves its file to `path`.
@@ -119,7 +133,9 @@ impl UnixSocket {
     /// As [`bind`](Self::bind).
     pub(super) fn bind_beside(path: &Path, access: &SocketAccess) -> io::Result<Self> {
         let draft = path.with_extension(format!("{}.sock", std::process::id()));
-        Self::bind_at(path, &draft, access)
+        let socket = Self::bind_at(path, &draft, access)?;
+        socket.listen()?;
+        Ok(socket)
     }
 
     /// Binds a socket at `present`, which clients are to find at `path`. No client can connect before it
@@ -148,7 +164,6 @@ impl UnixSocket {
             _fd: Arc::clone(&fd),
         });
         allow(present, access)?;
-        rustix::net::listen(&*fd, BACKLOG)?;
         Ok(Self { fd, file })
     }
 

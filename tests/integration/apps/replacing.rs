@@ -275,6 +275,52 @@ fn an_upgrade_whose_processes_do_not_become_ready_is_refused() {
     assert_eq!(answered(&get(&server, "/")).1, before[0]);
 }
 
+/// Further sockets, of more workers or of a new address, took connections while nothing accepted from them
+/// yet; a refusal reset those connections, and left a socket with its new permissions.
+#[test]
+fn connections_do_not_wait_for_an_application() {
+    let path = std::env::temp_dir().join(format!("tidegate-staged-{}", std::process::id()));
+    let listen = |mode: &str| {
+        let socket = path.display();
+        format!("listen = ['127.0.0.1:0', 'unix:{socket}']\nsocket_mode = '{mode}'")
+    };
+    let lines = |workers: usize, listen: &str, app: &str| {
+        let configuration = configuration(app);
+        let with_listen = configuration.replace("listen = \"127.0.0.1:0\"", listen);
+        format!("workers = {workers}\n{with_listen}")
+    };
+    let ip = "listen = '127.0.0.1:0'";
+    let server = site(&program("1"));
+    server
+        .directory()
+        .write("config.toml", lines(1, ip, &program("1")));
+    let server = server.run_from("config.toml").start();
+    wait_for_instances(&server, 1, "ready");
+    let waiting = "command = ['sh', '-c', 'echo waits; until [ -e go ]; do sleep 0.05; done; exec python3 app.py $0', '${SOCKET}']";
+    server.configure(lines(8, &listen("0600"), waiting));
+    server.signal(Signal::HUP);
+    server.wait_for_line(|line| line.ends_with("]: waits"));
+    for _ in 0..40 {
+        assert_eq!(get(&server, "/static").text(), "static");
+    }
+    let refused = std::os::unix::net::UnixStream::connect(&path).expect_err("not yet");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    server.directory().write("go", "");
+    server.wait_for_line(|line| line.contains("SIGHUP: reloaded"));
+    for _ in 0..40 {
+        assert_eq!(get(&server, "/static").text(), "static");
+    }
+    drop(crate::support::UnixClient::connect(&path));
+    let fails = "command = ['sh', '-c', 'exit 4', '${SOCKET}']";
+    server.configure(lines(8, &listen("0666"), fails));
+    ended_with(1, &server.command_line(&["reload"]));
+    let mode = std::fs::metadata(&path).expect("bound").permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
+        0o600
+    );
+}
+
 #[test]
 fn a_signal_to_stop_ends_the_wait_for_new_processes() {
     let mut server = site(&program("1")).start();
