@@ -52,7 +52,9 @@ impl Output {
             }
             if self.read().unwrap_or(0) == 0 {
                 // It has closed its outputs, and goes on.
-                let _ = poll(&mut [PollFd::new(&self.end, PollFlags::IN)], None);
+                let mut end = [PollFd::new(&self.end, PollFlags::IN)];
+                // A signal of the process may arrive at this thread.
+                let _ = rustix::io::retry_on_intr(|| poll(&mut end, None));
                 return;
             }
         }
@@ -61,7 +63,8 @@ impl Output {
                 tv_sec: 0,
                 tv_nsec: 0,
             };
-            let readable = poll(&mut [PollFd::new(&self.pipe, PollFlags::IN)], Some(&now));
+            let mut pipe = [PollFd::new(&self.pipe, PollFlags::IN)];
+            let readable = rustix::io::retry_on_intr(|| poll(&mut pipe, Some(&now)));
             if !matches!(readable, Ok(1)) || self.read().unwrap_or(0) == 0 {
                 break;
             }

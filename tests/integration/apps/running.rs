@@ -269,3 +269,28 @@ fn a_process_that_is_killed_is_replaced() {
     });
     assert_eq!(answered(&get(&server, "/")).1, next[0]);
 }
+
+/// The thread that waits for the end of a process took a signal to the server for that end, and the process
+/// was killed.
+#[test]
+fn a_signal_to_the_server_ends_no_application() {
+    let command = "command = ['sh', '-c', 'exec python3 app.py $0 > /dev/null 2>&1', '${SOCKET}']";
+    let server = site(command).start();
+    let before = wait_for_instances(&server, 1, "ready");
+    let tasks = format!("/proc/{}/task", server.id());
+    let threads = std::fs::read_dir(tasks).expect("it runs").flatten();
+    let mut waiting = threads.filter(|thread| {
+        let name = std::fs::read_to_string(thread.path().join("comm"));
+        name.is_ok_and(|name| name.trim_end() == "tidegate-app")
+    });
+    let thread = waiting.next().expect("one for the instance").file_name();
+    let thread = thread.to_str().expect("a number");
+    let script = "import ctypes, signal, sys, time\n\
+                  for _ in range(100):\n  \
+                  assert not ctypes.CDLL(None).tgkill(int(sys.argv[1]), int(sys.argv[2]), signal.SIGUSR1)\n  \
+                  time.sleep(0.001)\n";
+    let mut python = std::process::Command::new("python3");
+    let sent = python.args(["-c", script, &server.id().to_string(), thread]);
+    assert!(sent.status().expect("python3").success());
+    assert_eq!(wait_for_instances(&server, 1, "ready"), before);
+}
