@@ -221,7 +221,7 @@ impl Manager {
                     .send(Event::Apps(AppsNews::Staged { number, outcome }));
                 self.abort();
             }
-            // All were ready a moment ago, and it is about to take over: then it is started again.
+            // All were ready a moment ago, and are about to take over: `switch` has it started again.
             None => diagnostic::warn(format_args!("{why}")),
         }
     }
@@ -261,6 +261,10 @@ impl Manager {
             running
                 .slots
                 .extend(set.instances.into_iter().map(Slot::of));
+            // One may have ended since all were ready.
+            while running.slots.len() < running.wanted.app.instances {
+                running.slots.push(Slot::after_crash());
+            }
             running.list();
             self.leaving.extend(leave(replaced, &before));
         }
@@ -438,4 +442,62 @@ impl Manager {
 fn leave(slots: Vec<Slot>, wanted: &Wanted) -> impl Iterator<Item = Leaving> {
     let instances = slots.into_iter().filter_map(Slot::into_instance);
     instances.map(|instance| Leaving::after_requests(instance, &wanted.app, &wanted.servers))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use rustix::process::Signal;
+
+    use super::*;
+    use crate::api::Handlers;
+    use crate::config::{self, Surroundings};
+    use crate::generation::prepare::prepare;
+    use crate::supervisor::apps::slot::SlotState;
+    use crate::supervisor::apps::wanted;
+    use crate::test_support::TemporaryDirectory;
+
+    const APP: &str = "[[server]]\nlisten = '127.0.0.1:0'\nroutes.'/' = { proxy = 'app' }\n\
+                       [apps.app]\ncommand = ['sh', '-c', 'exec python3 -m http.server --bind 127.0.0.1 $0', '${PORT}']\n";
+
+    /// It was lost: no process was started in its place, and all requests were refused until the next
+    /// reload.
+    #[test]
+    fn a_process_that_ends_before_the_switch_is_started_again() {
+        let directory = TemporaryDirectory::new("manager");
+        let handlers = Handlers::new();
+        let surroundings = Surroundings::of_process(&handlers);
+        let name = directory.path().join("config.toml");
+        let checked = config::parse(APP.to_owned(), &name, surroundings);
+        let prepared = prepare(checked, &handlers, None).expect("it is valid");
+        let wanted = wanted(&prepared.loaded.config, &prepared.generation);
+        let (sender, messages) = channel();
+        let (events, _staged) = channel();
+        let sockets = SocketDirectory::new(directory.path().join("apps"));
+        let mut manager = Manager::new(sockets, sender, events);
+        let take_until = |manager: &mut Manager, is_it: fn(&Happened) -> bool| loop {
+            let message = messages.recv().expect("the launcher has a sender");
+            let is_last = matches!(&message, Message::Instance(_, happened) if is_it(happened));
+            manager.take(message);
+            if is_last {
+                return;
+            }
+        };
+        manager.stage(wanted, None, 1);
+        take_until(&mut manager, |happened| matches!(happened, Happened::Ready));
+        let (_, instance) = manager.staged().next().expect("it is staged");
+        instance.signal(Signal::KILL);
+        take_until(&mut manager, |happened| matches!(happened, Happened::Ended));
+        manager.switch();
+        manager.settle();
+        let slots = &manager.apps["app"].slots;
+        assert!(matches!(
+            slots[..],
+            [Slot {
+                state: SlotState::Pausing { .. },
+                ..
+            }]
+        ));
+    }
 }

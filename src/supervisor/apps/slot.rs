@@ -46,6 +46,20 @@ impl Slot {
         }
     }
 
+    /// The place of an instance whose process has ended before it was asked: another is started after a
+    /// pause.
+    pub(super) fn after_crash() -> Self {
+        let mut slot = Self {
+            state: SlotState::Pausing {
+                until: Instant::now(),
+            },
+            crashes: 0,
+            restarts: 0,
+        };
+        slot.pause(Duration::ZERO);
+        slot
+    }
+
     /// Starts an instance in a place of its own. If that fails, it is tried again after a pause.
     pub(super) fn start(app: &App, launcher: &mut Launcher) -> Self {
         let mut slot = Self {
