@@ -191,12 +191,18 @@ impl Connection {
 
     /// Whether the connection is to end as soon as no exchange is under way on it.
     fn is_to_end(&self) -> bool {
-        self.is_given_up || self.worker.is_draining() || self.endpoint.is_retired()
+        self.is_given_up || self.worker.is_draining()
+    }
+
+    /// When the connection is to end if it is idle then: another process serves, or its listener was removed.
+    /// [`Tick::NEVER`] if there is no such reason.
+    fn leave_by(&self) -> Tick {
+        self.worker.leave_by().min(self.endpoint.leave_by())
     }
 
     /// Whether the connection may be used for another request after this one.
     fn may_persist(&self) -> bool {
-        !self.is_to_end() && self.worker.leave_by() == Tick::NEVER
+        !self.is_to_end() && self.leave_by() == Tick::NEVER
     }
 
     /// Lives the connection's life. A panic anywhere in it ends this connection, and no other.
@@ -447,7 +453,7 @@ impl Connection {
             if self.is_to_end() {
                 return Poll::Ready(None);
             }
-            let deadline = deadline.min(self.worker.leave_by());
+            let deadline = deadline.min(self.leave_by());
             self.stream.poll_idle(context, deadline).map(Some)
         });
         match idle.await {

@@ -105,7 +105,7 @@ impl TunnelConnection {
                 return Poll::Ready(Some(end));
             }
             // A change of the configuration or the end of the server wakes every task that waits.
-            if connection.is_to_end() || !is_wanted() {
+            if connection.is_to_end() || connection.endpoint.is_retired() || !is_wanted() {
                 return Poll::Ready(None);
             }
             Poll::Pending

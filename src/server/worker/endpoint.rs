@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::address::ListenAddress;
 use crate::generation::LocalGeneration;
+use crate::runtime::Tick;
 
 /// A worker's own listening socket at an address.
 #[derive(Clone)]
@@ -30,6 +31,9 @@ pub(crate) struct Endpoint {
     /// Once the address is no longer configured: the last generation in which it was. Connections
     /// that came in there are served by it to their end.
     last_generation: RefCell<Option<Rc<LocalGeneration>>>,
+    /// When connections that are idle end, because the address is no longer configured; [`Tick::NEVER`]
+    /// while it is.
+    leave_by: Cell<Tick>,
 }
 
 impl Endpoint {
@@ -40,6 +44,11 @@ impl Endpoint {
 
     pub(crate) fn is_retired(&self) -> bool {
         self.last_generation.borrow().is_some()
+    }
+
+    /// When connections that are idle end; [`Tick::NEVER`] while the address is configured.
+    pub(crate) fn leave_by(&self) -> Tick {
+        self.leave_by.get()
     }
 }
 
@@ -77,10 +86,12 @@ pub(crate) struct Endpoints {
 
 impl Endpoints {
     /// Retires the endpoints whose address `is_configured` no longer knows: `current`, the last
-    /// generation that did, goes on for their connections. Whether there were any.
+    /// generation that did, goes on for their connections, those that are idle until `leave_by`. Whether
+    /// there were any.
     pub(crate) fn retire(
         &mut self,
         current: &Rc<LocalGeneration>,
+        leave_by: Tick,
         is_configured: impl Fn(&ListenAddress) -> bool,
     ) -> bool {
         let (kept, retired): (Vec<_>, Vec<_>) = self
@@ -90,6 +101,7 @@ impl Endpoints {
         self.endpoints = kept;
         for endpoint in &retired {
             *endpoint.last_generation.borrow_mut() = Some(Rc::clone(current));
+            endpoint.leave_by.set(leave_by);
         }
         !retired.is_empty()
     }
@@ -148,6 +160,7 @@ impl Endpoints {
             address,
             is_recorded,
             last_generation: RefCell::default(),
+            leave_by: Cell::new(Tick::NEVER),
         });
         self.endpoints.push(Rc::clone(&endpoint));
         endpoint

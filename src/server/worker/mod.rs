@@ -42,6 +42,10 @@ pub(crate) use place::{LoopReport, Roster};
 /// The most that `max_head` may be, and so an incomplete head; it is put before what is read next.
 const MAX_INCOMPLETE: usize = 1024 * 1024;
 
+/// How long a connection may be idle once another process serves, or once its listener was removed: a client
+/// that is about to send a request learns with its response that it has to connect again, and loses nothing.
+const LAST_IDLE: Duration = Duration::from_secs(2);
+
 /// The least status of an exchange that has failed.
 pub(in crate::server) const FAILED_FROM: u16 = 500;
 
@@ -190,7 +194,8 @@ impl Worker {
         let new = Rc::new(LocalGeneration(generation));
         let old = self.generation.replace(Rc::clone(&new));
         self.look_who_wants_records();
-        let has_retired = endpoints.retire(&old, |address| new.listens_at(address));
+        let leave_by = runtime::deadline_after(LAST_IDLE);
+        let has_retired = endpoints.retire(&old, leave_by, |address| new.listens_at(address));
         let has_stopped = endpoints.stop_all_but(&sockets);
         let started = endpoints.start(sockets);
         self.accepting.set(self.accepting.get() + started.len());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::endpoint::ListeningSocket;
 use super::listener::accept_all;
-use super::{Worker, WorkerSetup};
+use super::{LAST_IDLE, Worker, WorkerSetup};
 use crate::generation::Generation;
 use crate::log::access::AccessBuffers;
 use crate::log::diagnostic;
@@ -66,10 +66,6 @@ impl Drop for Acknowledgement {
         let _ = self.to.send(self.worker);
     }
 }
-
-/// How long a connection may be idle once another process serves: a client that is about to send a request
-/// learns with its response that it has to connect again, and loses nothing.
-const LAST_IDLE: Duration = Duration::from_secs(2);
 
 /// Runs a worker on this thread with the events of `queue`, until a command ends it.
 ///
