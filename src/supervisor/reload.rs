@@ -39,7 +39,8 @@ pub(super) struct Applied {
     generation: u64,
     changes: Vec<Change>,
     warnings: Report,
-    confirm_within: Option<Duration>,
+    /// What the operator is told of a trial.
+    of_trial: Option<String>,
     /// The workers that have not adopted it yet.
     late: Vec<String>,
 }
@@ -145,28 +146,49 @@ impl Supervisor {
         }
         let previous = (self.config.clone(), Arc::clone(&self.generation));
         let mut changes = self.apply(loaded.config, generation)?;
+        // Files that hold something else, as a renewed certificate, change nothing that is on trial.
+        let has_changed = !changes.iter().all(Change::needs_restart);
         changes.extend(read_again::changes(&self.generation));
-        // A trial within a trial goes back to where the first one began.
-        let first = self
-            .trial
-            .take()
-            .map(|trial| (trial.config, trial.generation));
-        self.trial = confirm_within.map(|time| {
-            let (config, generation) = first.unwrap_or(previous);
-            let deadline = Instant::now() + time;
-            Trial {
-                config,
-                generation,
-                deadline,
-            }
-        });
+        let of_trial = match confirm_within {
+            Some(time) => Some(self.begin_trial(previous, time)),
+            None => self.go_on_without_trial(has_changed),
+        };
         Ok(Applied {
             generation: self.number,
             changes,
             warnings: loaded.warnings,
-            confirm_within,
+            of_trial,
             late: self.workers.late(),
         })
+    }
+
+    /// Has `previous` run again when `time` is over, unless the reload is confirmed. Returns what the
+    /// operator is told.
+    fn begin_trial(&mut self, previous: (Config, Arc<Generation>), time: Duration) -> String {
+        // A trial within a trial goes back to where the first one began.
+        let first = self.trial.take();
+        let first = first.map(|trial| (trial.config, trial.generation));
+        let (config, generation) = first.unwrap_or(previous);
+        let deadline = Instant::now() + time;
+        self.trial = Some(Trial {
+            config,
+            generation,
+            deadline,
+        });
+        format!("it is taken back in {time:?} unless `tidegate confirm` comes first")
+    }
+
+    /// Has a reload that is no trial end the one that runs, if the configuration `has_changed`: another
+    /// program, as a hook of certbot, may reload at any time. Returns what the operator is told.
+    fn go_on_without_trial(&mut self, has_changed: bool) -> Option<String> {
+        self.trial.as_ref()?;
+        if has_changed {
+            self.trial = None;
+            let told = "warning: this ends the reload on trial: nothing is taken back any more";
+            return Some(told.to_owned());
+        }
+        let told = "the reload on trial is still taken back unless `tidegate confirm` comes first";
+        Some(told.to_owned())
     }
 
     /// Watches the files of `inputs` from now on: they may be others than before.
@@ -320,10 +342,8 @@ impl Applied {
                 "warning: {worker} is busy and has not taken it on: until then it answers as before\n"
             ));
         }
-        if let Some(time) = self.confirm_within {
-            text.push_str(&format!(
-                "it is taken back in {time:?} unless `tidegate confirm` comes first\n"
-            ));
+        if let Some(told) = &self.of_trial {
+            text.push_str(&format!("{told}\n"));
         }
         text.push_str(&self.warnings.to_string());
         text

@@ -43,6 +43,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) enum UpgradeError {
     #[error("it is stopping, and waits only for `drain_delay`")]
     Stopping,
+    #[error(
+        "a reload waits to be confirmed, which no new process would take back: `tidegate confirm` keeps it; otherwise upgrade when it was taken back"
+    )]
+    OnTrial,
     #[error("cannot start {}", program.display())]
     Start { program: PathBuf, source: io::Error },
     #[error("the new process did not serve within {0:?}, and was ended")]
@@ -63,6 +67,9 @@ impl Supervisor {
     pub(super) fn upgrade(&mut self) -> Result<u32, UpgradeError> {
         if self.leaving.is_some() {
             return Err(UpgradeError::Stopping);
+        }
+        if self.trial.is_some() {
+            return Err(UpgradeError::OnTrial);
         }
         // It serves when its applications do.
         let apps = self.config.apps.iter().map(|app| app.ready_timeout);
@@ -110,6 +117,7 @@ pub(super) fn refusal(error: &UpgradeError) -> String {
 pub(super) fn reply(outcome: &Result<u32, UpgradeError>) -> ControlReply {
     let (status, text) = match outcome {
         Ok(successor) => (Status::OK, describe(*successor)),
+        Err(error @ UpgradeError::OnTrial) => (Status::CONFLICT, refusal(error)),
         Err(error) => (Status::INTERNAL_SERVER_ERROR, refusal(error)),
     };
     ControlReply {

@@ -527,6 +527,26 @@ fn a_confirmation_keeps_what_was_reloaded() {
     assert_eq!(server.get("/").text(), "2");
 }
 
+/// A hook that reloads, or an upgrade, made what was on trial stay, and said nothing.
+#[test]
+fn a_trial_does_not_end_unnoticed() {
+    let server = start(&numbered(1, "", FIRST, ""));
+    let waits = || server.status()["generation"]["waits_for_confirmation"] == true;
+    server.configure(numbered(2, "", FIRST, ""));
+    ended_with(0, &server.command_line(&["reload", "--confirm", "1h"]));
+    let told = ended_with(1, &server.command_line(&["upgrade"]));
+    assert!(told.contains("`tidegate confirm` keeps it"), "{told}");
+    let told = ended_with(0, &server.command_line(&["reload"]));
+    assert!(told.contains("is still taken back unless"), "{told}");
+    assert!(waits());
+    server.configure(numbered(3, "", FIRST, ""));
+    let told = ended_with(0, &server.command_line(&["reload"]));
+    assert!(told.contains("this ends the reload on trial"), "{told}");
+    assert!(!waits());
+    ended_with(0, &server.command_line(&["upgrade"]));
+    crate::upgrade::stop(server);
+}
+
 #[test]
 fn a_trial_returns_a_listener_that_was_removed() {
     let server = start(&numbered(1, "", BOTH, ""));
