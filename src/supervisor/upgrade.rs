@@ -32,7 +32,7 @@ use super::unix::UnixSocket;
 use crate::control::ControlReply;
 use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::runtime::{open_files_before, sys};
+use crate::runtime::{is_first_process, open_files_before, sys};
 
 /// How long the new process may take until it serves, without the time for its applications; after that it
 /// is killed.
@@ -47,6 +47,10 @@ pub(super) enum UpgradeError {
         "a reload waits to be confirmed, which no new process would take back: `tidegate confirm` keeps it; otherwise upgrade when it was taken back"
     )]
     OnTrial,
+    #[error(
+        "the server is the first process of its container, which would end with it: start a new container in its place"
+    )]
+    FirstProcess,
     #[error("cannot start {}", program.display())]
     Start { program: PathBuf, source: io::Error },
     #[error("the new process did not serve within {0:?}, and was ended")]
@@ -70,6 +74,9 @@ impl Supervisor {
         }
         if self.trial.is_some() {
             return Err(UpgradeError::OnTrial);
+        }
+        if is_first_process() {
+            return Err(UpgradeError::FirstProcess);
         }
         // It serves when its applications do.
         let apps = self.config.apps.iter().map(|app| app.ready_timeout);
@@ -117,7 +124,9 @@ pub(super) fn refusal(error: &UpgradeError) -> String {
 pub(super) fn reply(outcome: &Result<u32, UpgradeError>) -> ControlReply {
     let (status, text) = match outcome {
         Ok(successor) => (Status::OK, describe(*successor)),
-        Err(error @ UpgradeError::OnTrial) => (Status::CONFLICT, refusal(error)),
+        Err(error @ (UpgradeError::OnTrial | UpgradeError::FirstProcess)) => {
+            (Status::CONFLICT, refusal(error))
+        }
         Err(error) => (Status::INTERNAL_SERVER_ERROR, refusal(error)),
     };
     ControlReply {

@@ -578,6 +578,9 @@ fn orphans_are_reaped_where_the_server_is_the_first_process() {
     // Scripts themselves are waited for as before.
     assert_eq!(get(&server, "/cgi-bin/x").text(), "all");
     std::fs::write(&gate, "go\n").expect("the orphan reads");
+    // The successor would end with its predecessor, as everything in the container.
+    let told = crate::support::ended_with(1, &server.command_line(&["upgrade"]));
+    assert!(told.contains("first process of its container"), "{told}");
     let first = i32::try_from(first[0]).expect("a process number");
     let first = rustix::process::Pid::from_raw(first).expect("a process");
     rustix::process::kill_process(first, rustix::process::Signal::TERM).expect("it runs");
