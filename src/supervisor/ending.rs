@@ -62,7 +62,7 @@ impl Supervisor {
             "{cause}: stopping; exchanges in flight have {grace:?} to finish"
         ));
         self.generation.stop_routes();
-        drain_workers(&mut self.workers, &self.events, &self.feed, grace);
+        self.is_cut = drain_workers(&mut self.workers, &self.events, &self.feed, grace);
     }
 
     /// Waits until the open connections have ended by themselves; a signal to stop drains them.
@@ -90,8 +90,13 @@ impl Supervisor {
 }
 
 /// Tells the workers to finish the exchanges in flight within `grace`, and waits until all workers
-/// have ended, `grace` and a margin are over, or a second signal arrives.
-fn drain_workers(workers: &mut Workers, events: &Receiver<Event>, feed: &Feed, grace: Duration) {
+/// have ended, `grace` and a margin are over, or a second signal arrives. Returns whether one did.
+fn drain_workers(
+    workers: &mut Workers,
+    events: &Receiver<Event>,
+    feed: &Feed,
+    grace: Duration,
+) -> bool {
     workers.drain(grace);
     // `None` lies beyond what the clock can tell, and never comes.
     let mut deadline = Instant::now().checked_add(grace.saturating_add(STOP_MARGIN));
@@ -116,7 +121,7 @@ fn drain_workers(workers: &mut Workers, events: &Receiver<Event>, feed: &Feed, g
                 | Event::FilesChanged
                 | Event::Apps(_),
             ) => {}
-            Ok(Event::Signal(_)) if is_cut => return,
+            Ok(Event::Signal(_)) if is_cut => return true,
             Ok(Event::Signal(_)) => {
                 diagnostic::warn(format_args!("a second signal: stopping at once"));
                 // What is cut is counted and recorded; a worker that is blocked has no more time.
@@ -126,16 +131,21 @@ fn drain_workers(workers: &mut Workers, events: &Receiver<Event>, feed: &Feed, g
             }
             Err(_) => {
                 diagnostic::error(format_args!("{running} workers did not stop in time"));
-                return;
+                return is_cut;
             }
         }
     }
+    is_cut
 }
 
-/// Has all applications end, and waits for that. A signal to stop has them killed.
-pub(super) fn stop_apps(apps: &Apps, events: &Receiver<Event>) {
+/// Has all applications end, and waits for that. A signal to stop has them killed; so has one that came
+/// before and is why the stop `is_cut`.
+pub(super) fn stop_apps(apps: &Apps, events: &Receiver<Event>, is_cut: bool) {
     if !apps.stop() {
         return;
+    }
+    if is_cut {
+        apps.kill();
     }
     loop {
         match events.recv() {

@@ -163,6 +163,8 @@ pub(crate) struct Supervisor {
     trial: Option<Trial>,
     /// The stop that waits for `drain_delay`, if one does.
     leaving: Option<Leaving>,
+    /// Whether a second signal has cut the stop short.
+    is_cut: bool,
     /// What earlier generations kept and this one does not, until nothing uses it any more.
     retired: Retired,
     pools: Pools,
@@ -251,6 +253,7 @@ impl Supervisor {
             predecessor,
             trial: None,
             leaving: None,
+            is_cut: false,
             retired: Retired::default(),
             pools,
             workers,
@@ -322,7 +325,7 @@ impl Supervisor {
         let served = self.serve();
         // No exchange is under way any more.
         std::mem::take(&mut self.exporter).finish();
-        ending::stop_apps(&self.apps, &self.events);
+        ending::stop_apps(&self.apps, &self.events, self.is_cut);
         runtime::wait_for_processes();
         if let Some(log) = self.log {
             log.finish();

@@ -62,20 +62,23 @@ impl Supervisor {
             // Dropping other people's handlers may take long. This thread can wait for that, the loop
             // of a worker must not.
             self.retired.drop_unused();
-            if let Some(event) = self.deferred.pop_front() {
-                return Occasion::Event(event);
-            }
             let is_over = |deadline| Instant::now() >= deadline;
             if let Some(leaving) = &self.leaving
                 && is_over(leaving.deadline)
             {
                 return Occasion::DelayIsOver(leaving.cause);
             }
+            let deadline = self.trial.as_ref().map(|trial| trial.deadline);
+            if deadline.is_some_and(is_over) {
+                return Occasion::TrialIsOver;
+            }
+            if let Some(event) = self.deferred.pop_front() {
+                return Occasion::Event(event);
+            }
             let certificates = self.certificates.wait(&self.generation, Instant::now());
             if certificates == Some(Duration::ZERO) {
                 return Occasion::CertificatesAreDue;
             }
-            let deadline = self.trial.as_ref().map(|trial| trial.deadline);
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let has_vacancy = self.workers.has_vacancy();
             let look_again = (!self.retired.is_empty() || has_vacancy).then_some(RETIREMENT);

@@ -1,8 +1,12 @@
 //! Waiting for applications: a reload, a successor and `tidegate restart-app` go on when the processes that
 //! they need are ready, and are refused if one of them is not.
 //!
-//! The supervisor's thread waits for that. Meanwhile it answers questions and replaces workers; whatever
-//! would change the server waits its turn, and a signal to stop ends the wait.
+//! The supervisor's thread waits for that. Meanwhile it answers questions and confirmations, and replaces workers; whatever
+//! would change the server waits its turn. The wait ends with a signal to stop, with the end of
+//! `drain_delay`, and with the time to confirm a reload.
+
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1};
 
@@ -18,6 +22,8 @@ use crate::runtime;
 
 /// Why nothing is waited for any more.
 const STOPPED: &str = "the server was told to stop before they were ready";
+const TRIAL_IS_OVER: &str =
+    "they were not ready when the time was over to confirm the reload on trial, which comes first";
 
 impl Supervisor {
     /// Starts the applications. A server that replaces another one waits until they are ready: the other
@@ -65,7 +71,10 @@ impl Supervisor {
     /// Waits for the outcome of the staging of that number.
     fn wait_for_apps(&mut self, awaited: u64) -> Result<(), String> {
         loop {
-            let event = self.events.recv().expect("we hold a sender ourselves");
+            let event = match self.next_while_staging()? {
+                Some(event) => event,
+                None => continue,
+            };
             match event {
                 Event::Apps(AppsNews::Staged { number, outcome }) if number == awaited => {
                     return outcome;
@@ -96,12 +105,38 @@ impl Supervisor {
         }
     }
 
-    /// Answers a question. A request that would change the server waits, unless it is the one to stop,
-    /// which is returned.
+    /// Waits for the next event, or until the reason to go on waiting may be gone.
+    ///
+    /// # Errors
+    /// Why nothing is waited for any more.
+    fn next_while_staging(&self) -> Result<Option<Event>, String> {
+        let now = Instant::now();
+        let stop = self.leaving.as_ref().map(|leaving| leaving.deadline);
+        let trial = self.trial.as_ref().map(|trial| trial.deadline);
+        if stop.is_some_and(|deadline| deadline <= now) {
+            return Err(STOPPED.to_owned());
+        }
+        if trial.is_some_and(|deadline| deadline <= now) {
+            return Err(TRIAL_IS_OVER.to_owned());
+        }
+        let deadline = stop.into_iter().chain(trial).min();
+        let wait = deadline.map_or(Duration::MAX, |deadline| deadline - now);
+        match self.events.recv_timeout(wait) {
+            Ok(event) => Ok(Some(event)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => unreachable!("we hold a sender ourselves"),
+        }
+    }
+
+    /// Answers a question, and a confirmation, which changes nothing that is staged: the trial could end while it
+    /// waited. A request that would change the server waits, unless it is the one to stop, which is returned.
     fn answer_meanwhile(&mut self, request: ControlRequest) -> Option<ControlRequest> {
         match request.verb {
             ControlVerb::Stop { .. } => return Some(request),
-            ControlVerb::Status | ControlVerb::Counters | ControlVerb::Explain(_) => {
+            ControlVerb::Status
+            | ControlVerb::Counters
+            | ControlVerb::Explain(_)
+            | ControlVerb::Confirm => {
                 let (reply, _) = self.carry_out(request.verb);
                 (request.reply)(reply);
             }

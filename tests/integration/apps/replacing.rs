@@ -321,6 +321,77 @@ fn connections_do_not_wait_for_an_application() {
     );
 }
 
+/// The end of `drain_delay`, and the return of a reload on trial, waited until the application was ready, or
+/// late.
+#[test]
+fn deadlines_end_the_wait_for_new_processes() {
+    let never = "command = ['sh', '-c', 'exec sleep 1000', '${SOCKET}']\nready_timeout = '1h'";
+    let lines = |app: &str| format!("drain_delay = '300ms'\n{}", configuration(app));
+    let server = site(&program("1"));
+    server
+        .directory()
+        .write("config.toml", lines(&program("1")));
+    let mut server = server.run_from("config.toml").start();
+    wait_for_instances(&server, 1, "ready");
+    server.configure(lines(&program("2")));
+    ended_with(0, &server.command_line(&["reload", "--confirm", "300ms"]));
+    server.configure(lines(never));
+    server.signal(Signal::HUP);
+    server.wait_for_line(|line| line.contains("the reload was not confirmed"));
+    assert_eq!(answered(&get(&server, "/")).0, "1");
+    server.signal(Signal::TERM);
+    server.wait_for_line(|line| line.contains("stopping in 300ms"));
+    server.signal(Signal::HUP);
+    assert!(server.wait().expect("our own child").success());
+}
+
+/// It waited behind the application, and the end of the trial came first.
+#[test]
+fn a_confirmation_does_not_wait_for_new_processes() {
+    let never =
+        "command = ['sh', '-c', 'echo waits; exec sleep 1000', '${SOCKET}']\nready_timeout = '1h'";
+    let lines = |app: &str| format!("drain_delay = '1ms'\n{}", configuration(app));
+    let server = site(&program("1"));
+    server
+        .directory()
+        .write("config.toml", lines(&program("1")));
+    let mut server = server.run_from("config.toml").start();
+    wait_for_instances(&server, 1, "ready");
+    server.configure(lines(&program("2")));
+    ended_with(0, &server.command_line(&["reload", "--confirm", "1h"]));
+    server.configure(lines(never));
+    server.signal(Signal::HUP);
+    server.wait_for_line(|line| line.ends_with("]: waits"));
+    let told = ended_with(0, &server.command_line(&["confirm"]));
+    assert!(told.contains("stays"), "{told}");
+    server.signal(Signal::TERM);
+    assert!(server.wait().expect("our own child").success());
+    let back = |line: &String| line.contains("was not confirmed");
+    assert!(!server.diagnostics().iter().any(back));
+}
+
+/// A second signal cut what clients had, and then the applications had all of their `stop_timeout`.
+#[test]
+fn a_second_signal_kills_applications() {
+    let ignores = "command = ['sh', '-c', 'trap \"\" TERM; exec python3 app.py $0', '${SOCKET}']\n\
+                   stop_timeout = '1h'";
+    let server = site(ignores);
+    let text = format!("grace = '1h'\n{}", configuration(ignores));
+    server.directory().write("config.toml", text);
+    let mut server = server.run_from("config.toml").start();
+    wait_for_instances(&server, 1, "ready");
+    let mut client = server.connect();
+    client.send("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+    until("the request", || {
+        let upstreams = &server.status()["upstreams"][0]["servers"][0];
+        (upstreams["in_flight"].as_u64() > Some(0)).then_some(())
+    });
+    server.signal(Signal::TERM);
+    server.wait_for_line(|line| line.contains("exchanges in flight have"));
+    server.signal(Signal::TERM);
+    assert!(server.wait().expect("our own child").success());
+}
+
 #[test]
 fn a_signal_to_stop_ends_the_wait_for_new_processes() {
     let mut server = site(&program("1")).start();
