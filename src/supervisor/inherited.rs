@@ -2,9 +2,10 @@
 //! their number, from descriptor 3 on, and `LISTEN_PID` names the process that they are for.
 //!
 //! A server that we replace passes its sockets in the same way, and one more descriptor behind them:
-//! the line to itself (`predecessor`).
+//! the line to itself (`predecessor`). In `LISTEN_FDNAMES` it describes the files of its Unix sockets.
 
 use std::io;
+use std::iter;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -29,6 +30,17 @@ pub(crate) struct Inherited {
 struct InheritedSocket {
     address: ListenAddress,
     fd: Arc<OwnedFd>,
+    /// What the process that we replace says of its file, if it has one.
+    description: Option<String>,
+}
+
+/// The sockets of one address.
+pub(super) struct Taken {
+    /// Where they are bound.
+    pub(super) bound: ListenAddress,
+    pub(super) sockets: Vec<Arc<OwnedFd>>,
+    /// What the process that we replace says of the file of the one Unix socket.
+    pub(super) description: Option<String>,
 }
 
 impl Inherited {
@@ -46,9 +58,12 @@ impl Inherited {
                 .then(|| descriptors.pop())
                 .flatten();
             let predecessor = Predecessor::new(line);
+            let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+            let names = names.split(':').map(|name| Some(name.to_owned()));
+            let described = descriptors.into_iter().zip(names.chain(iter::repeat(None)));
             return Self {
                 predecessor,
-                ..Self::of(descriptors)
+                ..Self::described(described)
             };
         }
         let is_ours = number("LISTEN_PID") == Some(std::process::id());
@@ -57,12 +72,18 @@ impl Inherited {
 
     /// Those of `descriptors` that listen.
     pub(super) fn of(descriptors: Vec<OwnedFd>) -> Self {
+        Self::described(descriptors.into_iter().map(|fd| (fd, None)))
+    }
+
+    /// The same, each with what the process that we replace says of it.
+    fn described(descriptors: impl Iterator<Item = (OwnedFd, Option<String>)>) -> Self {
         let mut sockets = Vec::new();
-        for fd in descriptors {
+        for (fd, description) in descriptors {
             match listening_at(&fd) {
                 Ok(address) => sockets.push(InheritedSocket {
                     address,
                     fd: Arc::new(fd),
+                    description,
                 }),
                 Err(error) => diagnostic::warn(format_args!(
                     "an inherited descriptor is passed over: {error}"
@@ -75,19 +96,20 @@ impl Inherited {
         }
     }
 
-    /// Takes the sockets that are bound to `address`; returns them, and where they are bound. An
-    /// `address` with port 0 takes the sockets of any one port: for the process that bound them, the
+    /// Takes the sockets that are bound to `address`. An `address` with port 0 takes the sockets of any one port: for the process that bound them, the
     /// system chose that port.
-    pub(super) fn take(
-        &mut self,
-        address: &ListenAddress,
-    ) -> Option<(ListenAddress, Vec<Arc<OwnedFd>>)> {
+    pub(super) fn take(&mut self, address: &ListenAddress) -> Option<Taken> {
         let mut bound = self.sockets.iter().map(|socket| &socket.address);
         let found = bound.find(|bound| is_for(bound, address))?.clone();
         let is_found = |socket: &mut InheritedSocket| socket.address == found;
         let taken = self.sockets.extract_if(.., is_found);
-        let sockets = taken.map(|socket| socket.fd).collect();
-        Some((found, sockets))
+        let taken = taken.map(|socket| (socket.fd, socket.description));
+        let (sockets, descriptions): (_, Vec<_>) = taken.unzip();
+        Some(Taken {
+            bound: found,
+            sockets,
+            description: descriptions.into_iter().flatten().next(),
+        })
     }
 
     /// Closes the sockets that were not taken, with a warning. Returns where the process that we

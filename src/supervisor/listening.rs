@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::net::sockopt::socket_acceptconn;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::inherited::Taken;
 use super::unix::{Accesses, UnixSocket};
 use crate::address::ListenAddress;
 use crate::config::model::SocketAccess;
@@ -42,7 +43,7 @@ pub(super) struct Listening {
     may_join: bool,
     /// Whether no other program was to listen at the address when its first socket was bound.
     is_exclusive: bool,
-    /// Keeps the file of a Unix socket that we bound.
+    /// Keeps the file of a Unix socket that we bound, or a predecessor of ours.
     pub(super) unix: Option<UnixSocket>,
     /// An inherited socket at the IPv6 wildcard may take IPv4 connections as well. Then this is the
     /// address of theirs, if the configuration has it.
@@ -206,12 +207,14 @@ impl Listening {
             .try_for_each(|socket| Ok(rustix::net::listen(socket, BACKLOG)?))
     }
 
-    /// Takes sockets that another process has bound; a Unix socket's file is not ours to remove.
-    pub(super) fn adopt(
-        address: &ListenAddress,
-        bound: ListenAddress,
-        sockets: Vec<Arc<OwnedFd>>,
-    ) -> io::Result<Self> {
+    /// Takes sockets that another process has bound. The file of a Unix socket is ours only if a predecessor
+    /// leaves it to us, and describes it.
+    pub(super) fn adopt(address: &ListenAddress, taken: Taken) -> io::Result<Self> {
+        let Taken {
+            bound,
+            sockets,
+            description,
+        } = taken;
         let is_ip = address.ip().is_some();
         let mut may_join = is_ip;
         for socket in &sockets {
@@ -220,7 +223,14 @@ impl Listening {
                 may_join &= SockRef::from(socket).reuse_port()?;
             }
         }
-        Ok(Self::of(address, bound, sockets, may_join))
+        let described = address.unix().zip(description);
+        let unix = described.and_then(|(path, description)| {
+            UnixSocket::inherit(path, sockets.first()?, &description)
+        });
+        Ok(Self {
+            unix,
+            ..Self::of(address, bound, sockets, may_join)
+        })
     }
 
     /// Whether the sockets take IPv4 connections beside those of IPv6, at `address`.

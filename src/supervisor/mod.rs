@@ -358,6 +358,7 @@ impl Supervisor {
         }
         self.observed.readiness.set(Phase::Ready);
         self.manager.tell(State::Ready);
+        self.sockets.own_files();
         self.predecessor.tell_ready();
         let outcome = self.watch();
         match outcome {

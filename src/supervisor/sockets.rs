@@ -51,10 +51,10 @@ impl Sockets {
         let mut adopted = Self::default();
         // An address with port 0 takes any socket that the others left.
         for address in exact.into_iter().chain(any) {
-            let Some((bound, sockets)) = inherited.take(address) else {
+            let Some(taken) = inherited.take(address) else {
                 continue;
             };
-            let listening = Listening::adopt(address, bound, sockets);
+            let listening = Listening::adopt(address, taken);
             let error = |error| ListenError::new(address, &error);
             adopted.listening.push(listening.map_err(error)?);
         }
@@ -266,13 +266,30 @@ impl Sockets {
         descriptors
     }
 
+    /// For each of `descriptors`, what a successor has to know of its file; empty if it has none of ours.
+    pub(super) fn descriptions(&self, descriptors: &[Arc<OwnedFd>]) -> Vec<String> {
+        let description = |fd: &Arc<OwnedFd>| {
+            let mut unix = self.unix();
+            let unix = unix.find(|unix| Arc::ptr_eq(&unix.fd, fd));
+            unix.and_then(UnixSocket::description).unwrap_or_default()
+        };
+        descriptors.iter().map(description).collect()
+    }
+
     /// Keeps the files of Unix sockets from being removed: another process listens there now.
     pub(super) fn leave_files(&self) {
-        let unix = self
-            .listening
-            .iter()
-            .filter_map(|listening| listening.unix.as_ref());
-        unix.for_each(UnixSocket::leave_file);
+        self.unix().for_each(UnixSocket::leave_file);
+    }
+
+    /// Has the files of Unix sockets removed at the end: the process that we replace leaves them to us.
+    pub(super) fn own_files(&self) {
+        self.unix().for_each(UnixSocket::own_file);
+    }
+
+    /// The Unix sockets whose files are ours.
+    fn unix(&self) -> impl Iterator<Item = &UnixSocket> {
+        let all = self.listening.iter();
+        all.filter_map(|listening| listening.unix.as_ref())
     }
 
     /// The addresses, with the ports that the system chose for port 0.

@@ -26,6 +26,12 @@ pub(super) type Accesses = BTreeMap<ListenAddress, SocketAccess>;
 /// How many connections may wait to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 4096;
 
+/// How the description of a file begins, and the letters for what a key has changed.
+const FILE: &str = "file";
+const CHANGED_MODE: char = 'm';
+const CHANGED_OWNER: char = 'o';
+const CHANGED_GROUP: char = 'g';
+
 /// A listening Unix socket. Its file is removed when the last copy is dropped.
 #[derive(Clone)]
 pub(super) struct UnixSocket {
@@ -36,8 +42,8 @@ pub(super) struct UnixSocket {
 struct SocketFile {
     /// Where clients find the socket.
     path: PathBuf,
-    /// The file that we have to remove: at another path before [`UnixSocket::publish`], `None` once
-    /// another process listens at `path`.
+    /// The file that we have to remove: at another path before [`UnixSocket::publish`], `None` while
+    /// another process has to.
     present: Mutex<Option<PathBuf>>,
     /// Which file that is, wherever it was moved.
     identity: Identity,
@@ -54,6 +60,7 @@ struct SocketFile {
 struct Identity(u64, u64);
 
 /// The permissions and owners of a file that no key has changed.
+#[derive(Clone, Copy)]
 struct Made {
     mode: u32,
     owner: u32,
@@ -165,6 +172,66 @@ impl UnixSocket {
         });
         allow(present, access)?;
         Ok(Self { fd, file })
+    }
+
+    /// Describes the file to a successor, for [`inherit`](Self::inherit): the permissions and owners that the
+    /// system gave it, and which of the three a key has changed. `None` if the file is not ours any more.
+    pub(super) fn description(&self) -> Option<String> {
+        self.file.present().as_ref()?;
+        if Identity::of(self.path()).ok() != Some(self.file.identity) {
+            return None;
+        }
+        let Made { mode, owner, group } = self.file.made;
+        let last = self.file.access();
+        let changed = [
+            (last.mode.is_some(), CHANGED_MODE),
+            (last.owner.is_some(), CHANGED_OWNER),
+            (last.group.is_some(), CHANGED_GROUP),
+        ];
+        let changed = changed.into_iter().filter(|(is_changed, _)| *is_changed);
+        let changed: String = changed.map(|(_, letter)| letter).collect();
+        Some(format!("{FILE}-{mode:o}-{owner}-{group}-{changed}"))
+    }
+
+    /// The socket `fd`, which a predecessor bound at `path` and describes so. Its file is the predecessor's
+    /// until [`own_file`](Self::own_file). `None` if the description is not one, or no file is there.
+    pub(super) fn inherit(path: &Path, fd: &Arc<OwnedFd>, description: &str) -> Option<Self> {
+        let mut parts = description.split('-');
+        if parts.next() != Some(FILE) {
+            return None;
+        }
+        let made = Made {
+            mode: u32::from_str_radix(parts.next()?, 8).ok()?,
+            owner: parts.next()?.parse().ok()?,
+            group: parts.next()?.parse().ok()?,
+        };
+        let changed = parts.next()?;
+        let account = |letter, number: u32| {
+            changed.contains(letter).then(|| Account {
+                written: number.to_string(),
+                number,
+            })
+        };
+        let access = SocketAccess {
+            mode: changed.contains(CHANGED_MODE).then_some(made.mode),
+            owner: account(CHANGED_OWNER, made.owner),
+            group: account(CHANGED_GROUP, made.group),
+        };
+        let file = Arc::new(SocketFile {
+            path: path.to_owned(),
+            present: Mutex::new(None),
+            identity: Identity::of(path).ok()?,
+            made,
+            access: Mutex::new(access),
+            _fd: Arc::clone(fd),
+        });
+        let fd = Arc::clone(fd);
+        Some(Self { fd, file })
+    }
+
+    /// Has the file removed at the end: the predecessor leaves it to us.
+    pub(super) fn own_file(&self) {
+        *self.file.present() = Some(self.file.path.clone());
     }
 
     /// Gives the file the permissions and owners of `access`, if it is still ours. What `access` no longer

@@ -83,7 +83,9 @@ impl Supervisor {
         let patience = PATIENCE.saturating_add(apps.max().unwrap_or_default());
         let sockets = self.sockets.descriptors();
         let secrets = self.generation.ticket_keys().to_octets();
-        let successor = self.program.start_successor(&sockets, &secrets, patience)?;
+        let names = self.sockets.descriptions(&sockets).join(":");
+        let program = &self.program;
+        let successor = program.start_successor(&sockets, &names, &secrets, patience)?;
         // The files of the sockets belong to the successor by now.
         self.sockets.leave_files();
         self.control.iter().for_each(UnixSocket::leave_file);
@@ -152,8 +154,8 @@ impl Program {
         }
     }
 
-    /// Starts the program again with the listening sockets and `secrets`, which no other process
-    /// learns, and waits until the new process serves, for as long as `patience`. Returns its
+    /// Starts the program again with the listening sockets, their `names`, and `secrets`, which no other
+    /// process learns, and waits until the new process serves, for as long as `patience`. Returns its
     /// process number.
     ///
     /// # Errors
@@ -161,13 +163,14 @@ impl Program {
     pub(super) fn start_successor(
         &self,
         sockets: &[Arc<OwnedFd>],
+        names: &str,
         secrets: &[u8],
         patience: Duration,
     ) -> Result<u32, UpgradeError> {
         let (mut ours, theirs) = UnixStream::pair().map_err(UpgradeError::Line)?;
         // The new process reads it when it has started; a socket has room for this little.
         ours.write_all(secrets).map_err(UpgradeError::Line)?;
-        let mut child = self.spawn(sockets, &theirs)?;
+        let mut child = self.spawn(sockets, names, &theirs)?;
         drop(theirs);
         let (process, count) = (child.id(), sockets.len());
         diagnostic::debug(format_args!(
@@ -188,7 +191,12 @@ impl Program {
     }
 
     /// Starts the program; the new process has the sockets and the line as open descriptors.
-    fn spawn(&self, sockets: &[Arc<OwnedFd>], line: &UnixStream) -> Result<Child, UpgradeError> {
+    fn spawn(
+        &self,
+        sockets: &[Arc<OwnedFd>],
+        names: &str,
+        line: &UnixStream,
+    ) -> Result<Child, UpgradeError> {
         let failed = |program: &PathBuf, source| UpgradeError::Start {
             program: program.clone(),
             source,
@@ -206,8 +214,8 @@ impl Program {
             .args(arguments)
             .env("LISTEN_FDS", sockets.len().to_string())
             .env(PREDECESSOR, std::process::id().to_string())
-            .env_remove("LISTEN_PID")
-            .env_remove("LISTEN_FDNAMES");
+            .env("LISTEN_FDNAMES", names)
+            .env_remove("LISTEN_PID");
         let sockets = sockets.iter().map(|socket| socket.as_fd());
         let descriptors: Vec<BorrowedFd<'_>> = sockets.chain([line.as_fd()]).collect();
         sys::spawn_with(command, &descriptors, open_files_before())

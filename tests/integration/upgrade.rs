@@ -137,16 +137,37 @@ fn the_socket_files_go_over_as_well() {
     let site = Site::new("'/' = { respond = 'ok' }");
     // In the temporary directory: the path of a socket may have 107 octets at most.
     let path = std::env::temp_dir().join(format!("tidegate-upgrade-{}", std::process::id()));
-    let listen = format!("listen = ['127.0.0.1:0', 'unix:{}']", path.display());
-    let server = site.server(&listen).start();
+    let listen = |mode: &str| {
+        let path = path.display();
+        format!("listen = ['127.0.0.1:0', 'unix:{path}']\nsocket_mode = '{mode}'")
+    };
+    let server = site.server(&listen("0666")).start();
     assert!(server.command_line(&["upgrade"]).status.success());
     server.wait_for_line(|line| line.contains("worker 0:"));
     let mut stream = std::os::unix::net::UnixStream::connect(&path).expect("it is there");
     std::io::Write::write_all(&mut stream, b"GET / HTTP/1.0\r\n\r\n").expect("it reads");
     let answer = std::io::read_to_string(stream).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // The file belonged to neither process: it kept its permissions, and stayed at the end.
+    let mode = || {
+        let permissions = std::fs::metadata(&path).expect("it is there").permissions();
+        std::os::unix::fs::PermissionsExt::mode(&permissions) & 0o777
+    };
+    assert_eq!(mode(), 0o666);
+    let routes = "[server.routes]\n'/' = { respond = 'ok' }\n";
+    server.configure(format!("[[server]]\n{}\n{routes}", listen("0600")));
+    assert!(server.command_line(&["reload"]).status.success());
+    assert_eq!(mode(), 0o600);
+    let without = "[[server]]\nlisten = ['127.0.0.1:0', 'unix:PATH']\n";
+    let without = without.replace("PATH", &path.display().to_string());
+    server.configure(format!("{without}{routes}"));
+    assert!(server.command_line(&["upgrade"]).status.success());
+    assert_ne!(mode(), 0o600, "as the system made it");
+    server.configure("nonsense");
+    assert!(!server.command_line(&["upgrade"]).status.success());
+    assert!(path.exists(), "no new process took it over");
     stop(server);
-    std::fs::remove_file(path).expect("the process that binds a socket keeps its file");
+    assert!(!path.exists());
 }
 
 #[test]
