@@ -13,15 +13,16 @@
 //!  └─ ends with its last connection          ┴
 //! ```
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -32,7 +33,7 @@ use super::unix::UnixSocket;
 use crate::control::ControlReply;
 use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::runtime::{is_first_process, open_files_before, sys};
+use crate::runtime::{is_first_process, open_files_before, spawn_thread, sys};
 
 /// How long the new process may take until it serves, without the time for its applications; after that it
 /// is killed.
@@ -148,10 +149,14 @@ pub(super) struct Program {
 impl Program {
     /// The program of this process.
     pub(super) fn ours() -> Self {
-        Self {
-            path: std::env::current_exe(),
-            arguments: std::env::args_os().collect(),
-        }
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        let path = std::env::current_exe().map(|exe| {
+            let search = std::env::var_os("PATH").unwrap_or_default();
+            let name = arguments.first().map(Path::new);
+            let invoked = name.and_then(|name| invoked(name, &search, &exe));
+            invoked.unwrap_or(exe)
+        });
+        Self { path, arguments }
     }
 
     /// Starts the program again with the listening sockets, their `names`, and `secrets`, which no other
@@ -178,7 +183,10 @@ impl Program {
         ));
         let heard = hear(ours, patience);
         if matches!(&heard, Ok(said) if said == READY) {
-            return Ok(child.id());
+            // It may be replaced as well, and end while this process has a connection. Without a thread its
+            // number stays taken until this process ends.
+            let _ = spawn_thread("tidegate-reap", move || drop(child.wait()));
+            return Ok(process);
         }
         let status = end(&mut child, heard.is_err()).map_err(UpgradeError::Line)?;
         match heard {
@@ -223,7 +231,8 @@ impl Program {
     }
 }
 
-/// Reads what the new process writes until it closes the line: [`READY`], or nothing.
+/// Reads what the new process writes until it closes the line: [`READY`], or nothing. One that ends before
+/// it has read what we wrote resets the line.
 ///
 /// # Errors
 /// `WouldBlock` if the new process does not close the line in time.
@@ -231,14 +240,71 @@ fn hear(mut line: UnixStream, patience: Duration) -> io::Result<Vec<u8>> {
     // The new process writes once at most, so we wait no longer than this in all.
     line.set_read_timeout(Some(patience))?;
     let mut said = Vec::new();
-    line.read_to_end(&mut said)?;
-    Ok(said)
+    match line.read_to_end(&mut said) {
+        Err(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(error),
+        _ => Ok(said),
+    }
 }
 
-/// Waits until the new process has ended, after killing it if that is to be `by_force`.
+/// Waits until the new process has ended. Kills it if that is to be `by_force`, or if it does not end in time though it
+/// has closed the line.
 fn end(child: &mut Child, by_force: bool) -> io::Result<ExitStatus> {
-    if by_force {
-        child.kill()?;
+    let until = Instant::now() + if by_force { Duration::ZERO } else { PATIENCE };
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
+    child.kill()?;
     child.wait()
+}
+
+/// Where the program with the name `name` was found, if that is still `exe`: a path, or a name in one of
+/// the directories of `search`. A link there may lead to another program by the next start.
+fn invoked(name: &Path, search: &OsStr, exe: &Path) -> Option<PathBuf> {
+    let identity = |path: &Path| {
+        let state = std::fs::metadata(path).ok()?;
+        Some((state.dev(), state.ino()))
+    };
+    let is_exe = |path: &PathBuf| identity(path).is_some_and(|found| identity(exe) == Some(found));
+    if name.components().count() > 1 || name.has_root() {
+        return std::path::absolute(name).ok().filter(is_exe);
+    }
+    let found = std::env::split_paths(search).map(|directory| directory.join(name));
+    found
+        .filter_map(|path| std::path::absolute(path).ok())
+        .find(is_exe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::TemporaryDirectory;
+
+    /// It was told as `Connection reset by peer`, without the status with which the process had ended.
+    #[test]
+    fn a_process_that_ends_at_once_says_nothing() {
+        let (mut ours, theirs) = UnixStream::pair().expect("sockets");
+        ours.write_all(b"secrets").expect("there is room");
+        drop(theirs);
+        let heard = hear(ours, PATIENCE);
+        assert_eq!(heard.expect("no error"), b"");
+    }
+
+    /// A link that leads to another version by now started the version of before.
+    #[test]
+    fn the_program_is_started_by_the_name_that_it_was_started_by() {
+        let directory = TemporaryDirectory::new("upgrade");
+        directory.write("v1", b"1");
+        directory.write("v2", b"2");
+        let at = |name: &str| directory.path().join(name);
+        std::os::unix::fs::symlink("v1", at("current")).expect("ours");
+        let search = directory.path().as_os_str();
+        let found = |name: &Path| invoked(name, search, &at("v1"));
+        assert_eq!(found(&at("current")), Some(at("current")));
+        assert_eq!(found(Path::new("current")), Some(at("current")));
+        assert_eq!(found(Path::new("v2")), None, "another program");
+        assert_eq!(found(Path::new("gone")), None);
+    }
 }

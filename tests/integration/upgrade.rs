@@ -115,6 +115,25 @@ fn a_kept_connection_ends_with_its_next_response_or_soon() {
     stop(server);
 }
 
+/// The process between two upgrades stayed as a zombie for as long as the first one had a connection.
+#[test]
+fn a_successor_that_was_replaced_is_reaped() {
+    let server = Site::new("'/' = { respond = 'ok' }\n'/echo' = { echo = true }").start();
+    let mut busy = server.connect();
+    busy.send(
+        "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+    );
+    assert_eq!(busy.response().status, 100);
+    assert!(server.command_line(&["upgrade"]).status.success());
+    let first = process(&server);
+    assert!(server.command_line(&["upgrade"]).status.success());
+    until("the end of the first successor", || {
+        (!std::path::Path::new(&format!("/proc/{first}")).exists()).then_some(())
+    });
+    assert_eq!(busy.last_response_to("ab").status, 200);
+    stop(server);
+}
+
 #[test]
 fn the_old_process_ends_with_its_last_connection() {
     let server = Site::new("'/' = { respond = 'ok' }")
