@@ -76,13 +76,7 @@ impl ProxyHandler {
             end_span(request, &asked);
             match asked {
                 Ok(said) => {
-                    tell(request, &chosen, || {
-                        let connection = match tries.connect.get() {
-                            Some(after) => format!("connected in {after:.1?}"),
-                            None => "over a kept connection".to_owned(),
-                        };
-                        format!("responds {}, {connection}", said.head.status)
-                    });
+                    tell_response(request, &chosen, said.head.status, tries.connect.get());
                     let is_failure = self.is_failure(said.head.status);
                     let heard = self.heard(said, chosen, &tries, worker);
                     if is_failure {
@@ -398,6 +392,22 @@ fn tell(request: &Request<'_>, chosen: &Chosen, step: impl FnOnce() -> String) {
     if diagnostic::may_debug(request.client) {
         tell_step(request, chosen, &step());
     }
+}
+
+/// Tells that the server responds with `status`, `connected` after that time or over a kept connection.
+fn tell_response(
+    request: &Request<'_>,
+    chosen: &Chosen,
+    status: Status,
+    connected: Option<Duration>,
+) {
+    tell(request, chosen, || {
+        let connection = match connected {
+            Some(after) => format!("connected in {after:.1?}"),
+            None => "over a kept connection".to_owned(),
+        };
+        format!("responds {status}, {connection}")
+    });
 }
 
 /// What follows a failure, as [`tell`] tells it.
