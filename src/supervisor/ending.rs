@@ -3,7 +3,7 @@
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use super::apps::Apps;
 use super::events::{self, AppsNews, Event};
@@ -16,6 +16,7 @@ use crate::control::reach::Phase;
 use crate::log::access::AccessWriters;
 use crate::log::diagnostic;
 use crate::log::feed::Feed;
+use crate::runtime;
 
 /// How long after the grace period the workers may take to end.
 const STOP_MARGIN: Duration = Duration::from_secs(2);
@@ -121,6 +122,8 @@ fn drain_workers(
                 | Event::FilesChanged
                 | Event::Apps(_),
             ) => {}
+            // Where this is the first process of a container: what a script has left behind has ended.
+            Ok(Event::Signal(SIGCHLD)) => runtime::reap_orphans(),
             Ok(Event::Signal(_)) if is_cut => return true,
             Ok(Event::Signal(_)) => {
                 diagnostic::warn(format_args!("a second signal: stopping at once"));
@@ -151,6 +154,7 @@ pub(super) fn stop_apps(apps: &Apps, events: &Receiver<Event>, is_cut: bool) {
         match events.recv() {
             Ok(Event::Apps(AppsNews::Ended)) | Err(_) => return,
             Ok(Event::Signal(SIGTERM | SIGINT)) => apps.kill(),
+            Ok(Event::Signal(SIGCHLD)) => runtime::reap_orphans(),
             Ok(_) => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use crate::cgi;
@@ -562,7 +563,8 @@ fn orphans_are_reaped_where_the_server_is_the_first_process() {
     // The substitution ends when the orphan has closed its output, in its own session.
     let leaves = "begun=$(setsid sh -c 'exec >&-; read line < gate' 2>/dev/null </dev/null &)\n\
                   printf 'Content-Type: a/b\\n\\nall'";
-    let mut server = cgi::site(&[("x", leaves)], "")
+    let slow = "mkfifo ../slow; read line < ../slow; printf 'Content-Type: a/b\\n\\nslow'";
+    let mut server = cgi::site(&[("x", leaves), ("slow", slow)], "")
         .started_by("exec unshare --user --map-root-user --pid --fork --mount-proc")
         .start();
     let gate = cgi::gate(&server);
@@ -577,13 +579,33 @@ fn orphans_are_reaped_where_the_server_is_the_first_process() {
     });
     // Scripts themselves are waited for as before.
     assert_eq!(get(&server, "/cgi-bin/x").text(), "all");
-    std::fs::write(&gate, "go\n").expect("the orphan reads");
+    let orphan = until("it leaves something behind again", || {
+        children(first[0]).first().copied()
+    });
     // The successor would end with its predecessor, as everything in the container.
     let told = crate::support::ended_with(1, &server.command_line(&["upgrade"]));
     assert!(told.contains("first process of its container"), "{told}");
     let first = i32::try_from(first[0]).expect("a process number");
     let first = rustix::process::Pid::from_raw(first).expect("a process");
+    let mut client = server.connect();
+    client.send("GET /cgi-bin/slow HTTP/1.1\r\nHost: h\r\n\r\n");
+    let waits = server.directory().join("slow");
+    until("the script runs", || waits.exists().then_some(()));
     rustix::process::kill_process(first, rustix::process::Signal::TERM).expect("it runs");
+    server.wait_for_line(|line| line.contains("in flight have"));
+    // The end of an orphan was taken for a second signal, and cut what was in flight.
+    std::fs::write(&gate, "go\n").expect("the orphan reads");
+    until("the orphan is reaped", || {
+        (!Path::new(&format!("/proc/{orphan}")).exists()).then_some(())
+    });
+    // Without a wait, which would last for ever if no script reads.
+    let mut writing = std::fs::OpenOptions::new();
+    let without_wait = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    writing.write(true).custom_flags(without_wait);
+    let mut script = until("the script reads", || writing.open(&waits).ok());
+    script.write_all(b"go\n").expect("there is room");
+    drop(script);
+    assert_eq!(client.response().text(), "slow");
     assert!(server.wait().expect("it is our own child").success());
 }
 
