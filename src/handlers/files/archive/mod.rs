@@ -34,7 +34,7 @@ use crate::message::response::{CommonFields, Response};
 use crate::runtime::{BlockingError, Broken, Job, PipeWriter, TaskReader, pipe_to_task};
 
 pub(crate) use tree::OwnPaths;
-use tree::{Items, Tree};
+use tree::{Items, Tree, Wanted};
 
 /// How much is collected before it goes into the pipe, in octets: headers are small.
 const BUFFER: usize = 64 * 1024;
@@ -62,21 +62,15 @@ impl FilesHandler {
         state: &WorkerState,
     ) -> Result<Response<'static>, FilesError> {
         let name = names::of_directory(request.path.as_bytes());
-        let open = {
-            let (route, own) = (Arc::clone(&self.route), self.own_paths.clone());
-            let (path, shown) = (path.as_bytes().to_vec(), request.path.as_bytes().to_vec());
-            let name = name.clone();
-            move || {
-                let route = Arc::clone(&route);
-                Tree::open(
-                    route,
-                    own.clone(),
-                    path.clone(),
-                    shown.clone(),
-                    (name.clone(), form),
-                )
-            }
+        let route = Arc::clone(&self.route);
+        let wanted = Wanted {
+            own_paths: self.own_paths.clone(),
+            beneath: path.as_bytes().to_vec(),
+            shown: request.path.as_bytes().to_vec(),
+            name: name.clone(),
+            form,
         };
+        let open = move || Tree::open(Arc::clone(&route), wanted.clone());
         let opened = on_pool(&state.disk, open).await?;
         let tree =
             opened.map_err(|source| FilesError::reading(&self.route, path.as_bytes(), source))?;

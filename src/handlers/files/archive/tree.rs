@@ -43,18 +43,24 @@ const MAX_LEFT_OUT: usize = 1000;
 /// Says whether a request for that path is for the route, and for no other one of its server.
 pub(crate) type OwnPaths = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
+/// The directory that an archive is to hold.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    pub(super) own_paths: Option<OwnPaths>,
+    /// The path of the directory beneath the root; ends in a slash.
+    pub(super) beneath: Vec<u8>,
+    /// The same path, as clients see it.
+    pub(super) shown: Vec<u8>,
+    /// What the directory is called in the archive.
+    pub(super) name: String,
+    pub(super) form: ArchiveForm,
+}
+
 /// A walk through a directory and what is below it.
 pub(super) struct Tree {
     route: Arc<FilesRoute>,
-    own_paths: Option<OwnPaths>,
+    wanted: Wanted,
     root: Root,
-    /// The path of the directory at the top beneath the root; ends in a slash.
-    beneath: Vec<u8>,
-    /// The same path, as clients see it.
-    shown: Vec<u8>,
-    /// The name of the directory at the top.
-    name: String,
-    form: ArchiveForm,
     /// What the file is called that is [`LEFT_OUT`], unless the directory has such a file.
     note: String,
     /// The directories that the walk stands in, the innermost last.
@@ -112,41 +118,30 @@ pub(super) enum Content {
 }
 
 impl Tree {
-    /// Opens the directory at `path` beneath the root of `route`, which clients see as `shown`. It may wait for
-    /// the disk.
+    /// Opens the directory that is `wanted` beneath the root of `route`. It may wait for the disk.
     ///
     /// # Errors
     /// If the directory cannot be read.
-    pub(super) fn open(
-        route: Arc<FilesRoute>,
-        own_paths: Option<OwnPaths>,
-        beneath: Vec<u8>,
-        shown: Vec<u8>,
-        (name, form): (String, ArchiveForm),
-    ) -> io::Result<Self> {
+    pub(super) fn open(route: Arc<FilesRoute>, wanted: Wanted) -> io::Result<Self> {
         let options = &route.options;
         let root = Root::open(&options.root, &options.links, Waiting::Allowed)?;
         let mut tree = Self {
             route,
-            own_paths,
+            wanted,
             root,
-            beneath,
-            shown,
-            name,
-            form,
             note: LEFT_OUT.to_owned(),
             levels: Vec::new(),
             count: 0,
             left_out: LeftOut::default(),
         };
-        let opened = directory::open(&tree.root, &tree.beneath)?;
+        let opened = directory::open(&tree.root, &tree.wanted.beneath)?;
         tree.enter(Vec::new(), String::new(), &opened)?;
         Ok(tree)
     }
 
     /// Goes into the directory `opened`, which stands at `below`.
     fn enter(&mut self, below: Vec<u8>, name: String, opened: &Opened) -> io::Result<()> {
-        let path = [&self.beneath[..], &below].concat();
+        let path = [&self.wanted.beneath[..], &below].concat();
         let mut entries = directory::entries(&self.root, &path, opened)?;
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         if self.levels.is_empty() {
@@ -154,7 +149,10 @@ impl Tree {
         } else {
             self.keep_index_alone(&mut entries);
         }
-        let names = Names::new(self.form, entries.iter().map(|entry| &entry.name[..]));
+        let names = Names::new(
+            self.wanted.form,
+            entries.iter().map(|entry| &entry.name[..]),
+        );
         self.levels.push(Level {
             below,
             name,
@@ -208,8 +206,11 @@ impl Tree {
 
     /// Whether a request for what stands at `below` is for this route.
     fn is_own(&self, below: &[u8]) -> bool {
-        let path = || [&self.shown[..], below].concat();
-        self.own_paths.as_ref().is_none_or(|is_own| is_own(&path()))
+        let path = || [&self.wanted.shown[..], below].concat();
+        self.wanted
+            .own_paths
+            .as_ref()
+            .is_none_or(|is_own| is_own(&path()))
     }
 
     /// Goes into the directory at `below`, unless it has nothing to show.
@@ -223,7 +224,7 @@ impl Tree {
             self.left_out.add(&name, "it is too deep");
             return Ok(None);
         }
-        let path = [&self.beneath[..], &below].concat();
+        let path = [&self.wanted.beneath[..], &below].concat();
         let opened = match directory::open(&self.root, &path) {
             Ok(opened) => opened,
             Err(error) => return self.left_out.because(&name, error),
@@ -237,7 +238,7 @@ impl Tree {
             return self.left_out.because(&name, error);
         }
         Ok(Some(Item::Directory {
-            name: format!("{}/{name}", self.name),
+            name: format!("{}/{name}", self.wanted.name),
             modified: seconds(opened.identity),
         }))
     }
@@ -252,7 +253,7 @@ impl Tree {
         if holds_encoded_slash(below) || !self.is_own(below) {
             return Ok(None);
         }
-        let path = [&self.beneath[..], below].concat();
+        let path = [&self.wanted.beneath[..], below].concat();
         let relative = path.strip_prefix(b"/").unwrap_or(&path);
         let opened = match self.root.open_beneath(relative, Waiting::Allowed) {
             Ok(opened) if opened.kind == Kind::File => opened,
@@ -260,7 +261,7 @@ impl Tree {
             Err(error) => return self.left_out.because(&name, error),
         };
         let length = opened.identity.size;
-        let name = format!("{}/{name}", self.name);
+        let name = format!("{}/{name}", self.wanted.name);
         let content = Content::File {
             file: File::from(opened.fd),
             left: length,
@@ -279,7 +280,7 @@ impl Tree {
     fn note(&self, text: String) -> Item {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         Item::File {
-            name: format!("{}/{}", self.name, self.note),
+            name: format!("{}/{}", self.wanted.name, self.note),
             modified: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
             length: text.len() as u64,
             content: Content::Text(io::Cursor::new(text)),
@@ -410,9 +411,14 @@ mod tests {
 
     fn open(options: &Files, path: &str, own: Option<OwnPaths>) -> Tree {
         let route = Arc::new(FilesRoute::new(options));
-        let shown = format!("/shown{path}");
-        let name = ("top".to_owned(), ArchiveForm::Zip);
-        Tree::open(route, own, path.into(), shown.into(), name).expect("it is there")
+        let wanted = Wanted {
+            own_paths: own,
+            beneath: path.into(),
+            shown: format!("/shown{path}").into(),
+            name: "top".to_owned(),
+            form: ArchiveForm::Zip,
+        };
+        Tree::open(route, wanted).expect("it is there")
     }
 
     /// The names of all items, each with its content if it is a file.
