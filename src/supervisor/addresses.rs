@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::inherited::Inherited;
 use super::listening::Service;
 use super::sockets::{ListenError, Sockets};
 use super::unix::Accesses;
@@ -17,6 +18,24 @@ pub(crate) fn try_addresses(config: &Config, bound: &[String]) -> Vec<String> {
     let ours: Vec<_> = bound.iter().filter_map(|text| parse_bound(text)).collect();
     let refused = Sockets::try_addresses(&addresses, &ours);
     refused.iter().map(ToString::to_string).collect()
+}
+
+/// Returns the sockets of a process that begins: those that were `inherited`, and new ones. They take connections,
+/// but for the new ones of a successor, which the process before stands in for until it serves.
+///
+/// # Errors
+/// The first address that cannot be listened at.
+pub(super) fn open(
+    inherited: Inherited,
+    config: &Config,
+    is_successor: bool,
+) -> Result<Sockets, ListenError> {
+    let adopted = Sockets::adopt(inherited, &addresses(config))?;
+    let mut sockets = bind(&adopted, config)?;
+    if !is_successor {
+        listen(&mut sockets, config)?;
+    }
+    Ok(sockets)
 }
 
 /// Returns the sockets of `config`: those of `before` that it still wants, and new ones, bound, which

@@ -212,11 +212,7 @@ impl Supervisor {
         let file_of_program = file.as_deref().filter(|_| is_program);
         let bind = |file| control_socket::bind(file, predecessor.is_some());
         let control = file_of_program.map(bind).transpose()?;
-        let adopted = Sockets::adopt(inherited, &addresses::addresses(&config))?;
-        let mut sockets = addresses::bind(&adopted, &config)?;
-        if !predecessor.is_some() {
-            addresses::listen(&mut sockets, &config)?;
-        }
+        let sockets = addresses::open(inherited, &config, predecessor.is_some())?;
         let log = AccessWriters::start(&config.log.access)?;
         open_acme(&generation)?;
         let manager = service_manager(is_program, &sender, file.is_some())?;

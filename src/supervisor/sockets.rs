@@ -15,6 +15,7 @@
 //! so that a program of others at any address of the port is noticed; the others join it.
 
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -112,11 +113,7 @@ impl Sockets {
     /// # Errors
     /// The first address that another program has by now.
     pub(super) fn look(&self) -> Result<(), ListenError> {
-        for listening in &self.listening {
-            let error = |error| ListenError::new(&listening.address, &error);
-            listening.look().map_err(error)?;
-        }
-        Ok(())
+        self.try_each(Listening::look)
     }
 
     /// Has the new sockets take connections.
@@ -124,11 +121,7 @@ impl Sockets {
     /// # Errors
     /// The first address at which that fails.
     pub(super) fn listen(&self) -> Result<(), ListenError> {
-        for listening in &self.listening {
-            let error = |error| ListenError::new(&listening.address, &error);
-            listening.listen().map_err(error)?;
-        }
-        Ok(())
+        self.try_each(Listening::listen)
     }
 
     /// Lets those use the Unix sockets that `accesses` names.
@@ -136,11 +129,18 @@ impl Sockets {
     /// # Errors
     /// The first address whose file cannot be given to them.
     pub(super) fn set_access(&self, accesses: &Accesses) -> Result<(), ListenError> {
-        for listening in &self.listening {
-            let error = |error| ListenError::new(&listening.address, &error);
-            listening.set_access(accesses).map_err(error)?;
-        }
-        Ok(())
+        self.try_each(|listening| listening.set_access(accesses))
+    }
+
+    /// Calls `act` for the sockets of each address.
+    ///
+    /// # Errors
+    /// The first address for which that fails.
+    fn try_each(&self, act: impl Fn(&Listening) -> io::Result<()>) -> Result<(), ListenError> {
+        let mut all = self.listening.iter();
+        all.try_for_each(|listening| {
+            act(listening).map_err(|error| ListenError::new(&listening.address, &error))
+        })
     }
 
     /// Says what connections at each address are.
