@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::address::UpstreamAddress;
 use crate::config::model::App;
+use crate::http::method::Method;
+use crate::http::received_response::{ReceivedFraming, ReceivedHead, line_space};
 
 /// The pause after the first try; each one after it is half as long again, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -123,19 +125,18 @@ fn read_rest(
     Ok(())
 }
 
-/// Whether `answer` has as much content as it announces.
+/// Whether `answer` has as much content as its head announces.
 fn is_whole(answer: &[u8]) -> bool {
-    let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else {
+    let mut space = line_space();
+    let Ok(Some(head)) = ReceivedHead::parse(answer, &mut space, Method::Get) else {
         return false;
     };
-    let lines = answer[..head].split(|octet| *octet == b'\n');
-    let mut lengths = lines.filter_map(|line| {
-        let (name, value) = str::from_utf8(line).ok()?.split_once(':')?;
-        let is_length = name.eq_ignore_ascii_case("Content-Length");
-        is_length.then(|| value.trim().parse::<usize>().ok())?
-    });
-    let content = answer.len() - head - 4;
-    lengths.next().is_some_and(|length| content >= length)
+    let content = (answer.len() - head.length) as u64;
+    match head.framing {
+        ReceivedFraming::Empty => true,
+        ReceivedFraming::Length(length) => content >= length,
+        ReceivedFraming::Chunked | ReceivedFraming::Close => false,
+    }
 }
 
 /// Whether a status line begins so that an instance is ready: 2xx or 3xx.
@@ -200,6 +201,7 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no", false),
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true),
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", false),
+            ("HTTP/1.1 204 No Content\r\n\r\n", true),
             ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nok", false),
             ("HTTP/1.1 200 OK\r\n\r\nContent-Length: 2", false),
         ] {
