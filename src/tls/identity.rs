@@ -10,7 +10,7 @@ use rustls::sign::CertifiedKey;
 use super::facts::{Facts, Purposes, authority_and_serial, may_have_issued};
 use super::fault::{Fault, Part};
 use super::pem;
-use super::validity::{date_doubt, issuer_doubts};
+use super::validity::chain_doubts;
 use crate::config::model::HostPattern;
 
 /// A certificate with its key.
@@ -56,11 +56,9 @@ impl Identity {
         })
     }
 
-    /// What is wrong with it that peers will mind, whoever they are: its dates, and those of what stands behind it.
+    /// What is wrong with the dates of the certificate, which is in the file `path`, and of those behind it there.
     pub(super) fn date_doubts(&self, path: &Path, now: SystemTime) -> Vec<Fault> {
-        let mut doubts: Vec<Fault> = date_doubt(&self.facts, path, now).into_iter().collect();
-        doubts.extend(issuer_doubts(&self.issuers, path, now));
-        doubts
+        chain_doubts(&self.facts, &self.issuers, path, now)
     }
 
     /// Peers refuse it as that of a server or of a client: it is for others (RFC 5280 §4.2.1.12).

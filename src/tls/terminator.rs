@@ -20,7 +20,7 @@ use super::pem;
 use super::provider::{protocol_versions, provider};
 use super::standby;
 use super::tickets::{TicketKeys, Ticketer};
-use super::validity::{authority_doubts, date_doubt, first_end, issuer_doubts};
+use super::validity::{authority_doubts, chain_doubts, date_doubt, first_end};
 use crate::config::model::{ClientCertificates, HostPattern, Protocols, Tls};
 use crate::disk::identity::Identity as FileIdentity;
 
@@ -187,11 +187,10 @@ impl Terminator {
 
     /// What is wrong with the dates of its certificate and of those behind it.
     pub(crate) fn doubts_by_date(&self) -> Vec<Fault> {
-        let (current, now) = (self.current.load(), SystemTime::now());
-        let mut doubts: Vec<Fault> = self.date_doubt().into_iter().collect();
-        let certificate = &self.settings.certificate;
-        doubts.extend(issuer_doubts(&current.issuers, certificate, now));
-        doubts
+        let (current, path) = (self.current.load(), &self.settings.certificate);
+        let own = current.facts.iter();
+        own.flat_map(|own| chain_doubts(own, &current.issuers, path, SystemTime::now()))
+            .collect()
     }
 
     /// What is wrong at `now` with the authorities of clients.

@@ -17,8 +17,13 @@ pub(super) fn date_doubt(facts: &Facts, path: &Path, now: SystemTime) -> Option<
     Some(Fault::new(Part::Certificate, message).help("renew it; a reload reads it again"))
 }
 
-/// What is wrong with the dates of the certificates that stand behind the own one in the file `path`.
-pub(super) fn issuer_doubts(issuers: &[Facts], path: &Path, now: SystemTime) -> Vec<Fault> {
+/// What is wrong with the dates of the own certificate in the file `path`, and of the `issuers` behind it there.
+pub(super) fn chain_doubts(
+    own: &Facts,
+    issuers: &[Facts],
+    path: &Path,
+    now: SystemTime,
+) -> Vec<Fault> {
     let doubt = |facts: &Facts| {
         let message = dates(
             &who(facts, path),
@@ -29,7 +34,11 @@ pub(super) fn issuer_doubts(issuers: &[Facts], path: &Path, now: SystemTime) -> 
         let help = "ask the CA for its present chain; a reload reads it again";
         Some(Fault::new(Part::Certificate, message).help(help))
     };
-    of_chain(issuers).filter_map(doubt).collect()
+    let of_issuers = of_chain(issuers).filter_map(doubt);
+    date_doubt(own, path, now)
+        .into_iter()
+        .chain(of_issuers)
+        .collect()
 }
 
 /// What is wrong with `authorities`, in the file `path`, by which the certificates of clients are verified.
