@@ -1,15 +1,14 @@
 //! What access logs leave out of a record: values of parameters that give access, and fields.
 
 use super::record::AccessRecord;
-use super::secrets::{Ends, without_host, without_secrets};
+use super::secrets::{Ends, LineRoom, redacted_line, without_secrets};
 use crate::address::ClientAddress;
 use crate::config::model::{LogField, Redaction};
 
 /// Room for what a record has in place of what the client sent.
 #[derive(Default)]
 pub(crate) struct Redacted {
-    request_line: Vec<u8>,
-    line_without_host: Vec<u8>,
+    request_line: LineRoom,
     referer: Vec<u8>,
 }
 
@@ -22,15 +21,9 @@ pub(crate) fn redact<'a>(
 ) {
     let Redacted {
         request_line,
-        line_without_host,
         referer,
     } = room;
-    let line = without_secrets(record.request_line, Ends::Version, redaction, request_line);
-    record.request_line = if redaction.fields.contains(&LogField::Host) {
-        without_host(line, line_without_host)
-    } else {
-        line
-    };
+    record.request_line = redacted_line(record.request_line, redaction, request_line);
     if let Some(value) = record.referer {
         record.referer = Some(without_secrets(value, Ends::Fragment, redaction, referer));
     }

@@ -33,11 +33,8 @@ pub(crate) fn named(request: &str) -> String {
     let redaction = OF_DIAGNOSTICS
         .read()
         .unwrap_or_else(PoisonError::into_inner);
-    let (mut room, mut more) = (Vec::new(), Vec::new());
-    let mut named = without_secrets(request.as_bytes(), Ends::Version, &redaction, &mut room);
-    if redaction.fields.contains(&LogField::Host) {
-        named = without_host(named, &mut more);
-    }
+    let mut room = LineRoom::default();
+    let named = redacted_line(request.as_bytes(), &redaction, &mut room);
     line_in_log(&String::from_utf8_lossy(named))
 }
 
@@ -63,9 +60,32 @@ impl Ends {
     }
 }
 
+/// Room for a request line without its secrets.
+#[derive(Default)]
+pub(super) struct LineRoom {
+    without_secrets: Vec<u8>,
+    without_host: Vec<u8>,
+}
+
+/// `line`, a request line or the start of one, as `redaction` lets it be written. `room` is taken up only if
+/// something is left out.
+#[inline]
+pub(super) fn redacted_line<'a>(
+    line: &'a [u8],
+    redaction: &Redaction,
+    room: &'a mut LineRoom,
+) -> &'a [u8] {
+    let line = without_secrets(line, Ends::Version, redaction, &mut room.without_secrets);
+    if redaction.fields.contains(&LogField::Host) {
+        without_host(line, &mut room.without_host)
+    } else {
+        line
+    }
+}
+
 /// `line`, a request line or the start of one, without the host in its target: scheme and authority of absolute-form,
 /// and what CONNECT asks for. `room` is taken up only if there is one.
-pub(super) fn without_host<'a>(line: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
+fn without_host<'a>(line: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
     const CONNECT: &[u8] = b"CONNECT ";
     if let Some(target) = line.strip_prefix(CONNECT) {
         let end = memchr(b' ', target).unwrap_or(target.len());
