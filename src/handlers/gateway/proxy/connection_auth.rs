@@ -1,4 +1,5 @@
-//! Schemes of authentication that hold for a connection, and not for one request: `NTLM`, and `Negotiate` (RFC 4559 §6).
+//! Schemes of authentication that hold for a connection, and not for one request: `NTLM`, and `Negotiate`
+//! (RFC 4559 §6).
 //!
 //! An application that takes them, such as IIS, knows its client by the connection. Requests of other clients must not
 //! follow there, so that such a connection is closed once it has been used: a client without credentials would get
@@ -27,15 +28,12 @@ pub(super) fn asks_for_proof(name: &str, value: &[u8]) -> bool {
 
 /// Whether one of the credentials or challenges in `value` is of such a scheme.
 fn names_scheme(value: &[u8]) -> bool {
-    list::elements(value).any(|element| {
-        let scheme = element.split(|octet| matches!(octet, b' ' | b'\t')).next();
-        let mut schemes = ["NTLM", "Negotiate", "Kerberos"].iter();
-        schemes.any(|other| {
-            scheme
-                .unwrap_or_default()
-                .eq_ignore_ascii_case(other.as_bytes())
-        })
-    })
+    let is_one = |scheme: &[u8]| {
+        let mut schemes = [&b"NTLM"[..], b"Negotiate", b"Kerberos"].into_iter();
+        schemes.any(|other| scheme.eq_ignore_ascii_case(other))
+    };
+    let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+    list::elements(value).any(|element| element.split(is_blank).next().is_some_and(is_one))
 }
 
 #[cfg(test)]
