@@ -321,22 +321,28 @@ fn connections_do_not_wait_for_an_application() {
     );
 }
 
+/// A server that has, on trial for `time`, another version of its application, and reloads to an application that is
+/// never ready. It stops `delay` after it was told to.
+fn on_trial(time: &str, delay: &str) -> Server {
+    let never =
+        "command = ['sh', '-c', 'echo waits; exec sleep 1000', '${SOCKET}']\nready_timeout = '1h'";
+    let lines = |app: &str| format!("drain_delay = '{delay}'\n{}", configuration(app));
+    let site = site(&program("1"));
+    site.directory().write("config.toml", lines(&program("1")));
+    let server = site.run_from("config.toml").start();
+    wait_for_instances(&server, 1, "ready");
+    server.configure(lines(&program("2")));
+    ended_with(0, &server.command_line(&["reload", "--confirm", time]));
+    server.configure(lines(never));
+    server.signal(Signal::HUP);
+    server
+}
+
 /// The end of `drain_delay`, and the return of a reload on trial, waited until the application was ready, or
 /// late.
 #[test]
 fn deadlines_end_the_wait_for_new_processes() {
-    let never = "command = ['sh', '-c', 'exec sleep 1000', '${SOCKET}']\nready_timeout = '1h'";
-    let lines = |app: &str| format!("drain_delay = '300ms'\n{}", configuration(app));
-    let server = site(&program("1"));
-    server
-        .directory()
-        .write("config.toml", lines(&program("1")));
-    let mut server = server.run_from("config.toml").start();
-    wait_for_instances(&server, 1, "ready");
-    server.configure(lines(&program("2")));
-    ended_with(0, &server.command_line(&["reload", "--confirm", "300ms"]));
-    server.configure(lines(never));
-    server.signal(Signal::HUP);
+    let mut server = on_trial("300ms", "300ms");
     server.wait_for_line(|line| line.contains("the reload was not confirmed"));
     assert_eq!(answered(&get(&server, "/")).0, "1");
     server.signal(Signal::TERM);
@@ -348,19 +354,7 @@ fn deadlines_end_the_wait_for_new_processes() {
 /// It waited behind the application, and the end of the trial came first.
 #[test]
 fn a_confirmation_does_not_wait_for_new_processes() {
-    let never =
-        "command = ['sh', '-c', 'echo waits; exec sleep 1000', '${SOCKET}']\nready_timeout = '1h'";
-    let lines = |app: &str| format!("drain_delay = '1ms'\n{}", configuration(app));
-    let server = site(&program("1"));
-    server
-        .directory()
-        .write("config.toml", lines(&program("1")));
-    let mut server = server.run_from("config.toml").start();
-    wait_for_instances(&server, 1, "ready");
-    server.configure(lines(&program("2")));
-    ended_with(0, &server.command_line(&["reload", "--confirm", "1h"]));
-    server.configure(lines(never));
-    server.signal(Signal::HUP);
+    let mut server = on_trial("1h", "1ms");
     server.wait_for_line(|line| line.ends_with("]: waits"));
     let told = ended_with(0, &server.command_line(&["confirm"]));
     assert!(told.contains("stays"), "{told}");
