@@ -17,7 +17,8 @@ use crate::{server, supervisor};
 /// Check a configuration file, without running it.
 ///
 /// Reads and checks it as `run` would, runs its tests, and tries the access log, the storage of
-/// `[acme]`, and the addresses that are not bound already by the server that runs from it. Exit status 0 if it is good, 1 if not.
+/// `[acme]`, and the addresses that are not bound already by the server that runs from it. Exit status 0
+/// if it is good, 1 if not.
 #[derive(Args, Debug)]
 pub(super) struct Check {
     #[command(flatten)]

@@ -96,8 +96,8 @@ impl Inherited {
         }
     }
 
-    /// Takes the sockets that are bound to `address`. An `address` with port 0 takes the sockets of any one port: for the process that bound them, the
-    /// system chose that port.
+    /// Takes the sockets that are bound to `address`. An `address` with port 0 takes the sockets of any one port:
+    /// for the process that bound them, the system chose that port.
     pub(super) fn take(&mut self, address: &ListenAddress) -> Option<Taken> {
         let mut bound = self.sockets.iter().map(|socket| &socket.address);
         let found = bound.find(|bound| is_for(bound, address))?.clone();

@@ -1,9 +1,9 @@
 //! Waiting for applications: a reload, a successor and `tidegate restart-app` go on when the processes that
 //! they need are ready, and are refused if one of them is not.
 //!
-//! The supervisor's thread waits for that. Meanwhile it answers questions and confirmations, and replaces workers; whatever
-//! would change the server waits its turn. The wait ends with a signal to stop, with the end of
-//! `drain_delay`, and with the time to confirm a reload.
+//! The supervisor's thread waits for that. Meanwhile it answers questions and confirmations, and replaces
+//! workers; whatever would change the server waits its turn. The wait ends with a signal to stop, with the end
+//! of `drain_delay`, and with the time to confirm a reload.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};

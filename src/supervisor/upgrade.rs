@@ -246,8 +246,8 @@ fn hear(mut line: UnixStream, patience: Duration) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Waits until the new process has ended. Kills it if that is to be `by_force`, or if it does not end in time though it
-/// has closed the line.
+/// Waits until the new process has ended. Kills it if that is to be `by_force`, or if it does not end in time
+/// though it has closed the line.
 fn end(child: &mut Child, by_force: bool) -> io::Result<ExitStatus> {
     let until = Instant::now() + if by_force { Duration::ZERO } else { PATIENCE };
     while Instant::now() < until {

@@ -117,7 +117,7 @@ impl Connection {
         (_, outcome.content_sent) =
             self.encode_unread(problem, id.as_ref(), &generation, &mut response);
         if response.len() > AT_ONCE {
-            // Nobody waits here until the client has taken the rest of a large error page.
+            // The socket does not take a large error page at once, and this function does not wait for the client.
             response = self.last_response(status, &fields, b"");
             outcome.content_sent = 0;
         } else if input.starts_with(b"HEAD ") {

@@ -5,7 +5,7 @@
 //!
 //! | Content | is sent |
 //! |---|---|
-//! | a file, or pieces of one | as it is: `files` has coded it already, if it is to be; parts of others can be asked for |
+//! | a file, or pieces of one | as it is: `files` has coded its own already, if they are to be |
 //! | octets, up to [`AT_ONCE`] | compressed at once, with their length |
 //! | more octets, a stream | compressed while they are sent, in chunks |
 //!
