@@ -5,8 +5,13 @@ use std::fmt;
 /// Declares the methods: variant, name in a request line.
 macro_rules! methods {
     ($($variant:ident $name:literal,)+) => {
-        /// A method that this server knows. It answers 501 to any other (RFC 9110 §9.1).
+        /// A method that this server knows: those of the IANA registry, and others that programs are known to
+        /// use. It answers 501 to any other (RFC 9110 §9.1).
+        ///
+        /// PRI is in the registry and not here: no client sends it but as the first octets of HTTP/2 (RFC 9113
+        /// §3.4), which this server does not speak.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
         pub enum Method {
             $(
                 #[doc = $name]
@@ -19,18 +24,23 @@ macro_rules! methods {
             pub(crate) const ALL: &'static [Method] = &[$(Method::$variant,)+];
 
             /// Returns the method called `name`, in which case matters.
+            // The compiler makes of this chain a jump by the length of `name`, and few comparisons of words
+            // behind it: no method is slower for those that stand before it.
             pub fn from_bytes(name: &[u8]) -> Option<Self> {
                 $(if name == $name.as_bytes() { return Some(Self::$variant); })+
                 None
             }
 
-            /// Whether several requests of the method have the same effect as one (RFC 9110 §9.2.2; RFC 4918,
-            /// RFC 5323 and RFC 10008 for theirs).
+            /// Whether several requests of the method have the same effect as one (RFC 9110 §9.2.2), as the IANA
+            /// registry says. What is not in the registry is not idempotent here: no specification promises it,
+            /// and a proxy would repeat such a request by itself.
             pub(crate) fn is_idempotent(self) -> bool {
-                !matches!(
+                let is_registered = self < Self::Ban;
+                let has_effect_each_time = matches!(
                     self,
                     Self::Post | Self::Patch | Self::Connect | Self::Lock
-                )
+                );
+                is_registered && !has_effect_each_time
             }
 
             /// The name of the method, as it stands in a request line.
@@ -52,7 +62,8 @@ methods! {
     Trace "TRACE",
     Connect "CONNECT",
     Query "QUERY",
-    // WebDAV (RFC 4918, 3253, 5323): for handlers and upstreams.
+    // What follows is for handlers and upstreams: the server itself gives it no meaning.
+    // WebDAV (RFC 4918, RFC 3253 §3.6, RFC 5323).
     Propfind "PROPFIND",
     Proppatch "PROPPATCH",
     Mkcol "MKCOL",
@@ -62,6 +73,39 @@ methods! {
     Unlock "UNLOCK",
     Report "REPORT",
     Search "SEARCH",
+    // Versions in WebDAV (RFC 3253), which Subversion uses.
+    BaselineControl "BASELINE-CONTROL",
+    Checkin "CHECKIN",
+    Checkout "CHECKOUT",
+    Label "LABEL",
+    Merge "MERGE",
+    Mkactivity "MKACTIVITY",
+    Mkworkspace "MKWORKSPACE",
+    Uncheckout "UNCHECKOUT",
+    Update "UPDATE",
+    VersionControl "VERSION-CONTROL",
+    // Other extensions of WebDAV: access (RFC 3744), calendars (RFC 4791), order (RFC 3648), redirect
+    // references (RFC 4437), bindings (RFC 5842).
+    Acl "ACL",
+    Mkcalendar "MKCALENDAR",
+    Orderpatch "ORDERPATCH",
+    Mkredirectref "MKREDIRECTREF",
+    Updateredirectref "UPDATEREDIRECTREF",
+    Bind "BIND",
+    Rebind "REBIND",
+    Unbind "UNBIND",
+    // Links between resources (RFC 2068 §19.6.1).
+    Link "LINK",
+    Unlink "UNLINK",
+    // Not in the registry, from here to the end (`is_idempotent` goes by that). Caches take BAN and PURGE,
+    // UPnP M-SEARCH, NOTIFY, SUBSCRIBE and UNSUBSCRIBE, Icecast SOURCE.
+    Ban "BAN",
+    Purge "PURGE",
+    MSearch "M-SEARCH",
+    Notify "NOTIFY",
+    Subscribe "SUBSCRIBE",
+    Unsubscribe "UNSUBSCRIBE",
+    Source "SOURCE",
 }
 
 impl fmt::Display for Method {
@@ -72,7 +116,9 @@ impl fmt::Display for Method {
 
 /// A set of methods, as `Allow` lists them (RFC 9110 §10.2.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct MethodSet(u32);
+pub(crate) struct MethodSet(u64);
+
+const _: () = assert!(Method::ALL.len() <= u64::BITS as usize);
 
 impl MethodSet {
     /// Every method that a handler may be given. TRACE is not, because it would echo credentials
@@ -82,7 +128,7 @@ impl MethodSet {
 
     /// Makes the set of `methods`.
     pub(crate) const fn of(methods: &[Method]) -> Self {
-        let (mut bits, mut i) = (0, 0);
+        let (mut bits, mut i) = (0_u64, 0);
         while i < methods.len() {
             bits |= 1 << methods[i] as u32;
             i += 1;
@@ -139,8 +185,42 @@ mod tests {
                 Some(*method)
             );
         }
-        for unknown in ["get", "Get", "GETS", "GE", ""] {
+        // PRI begins HTTP/2, and is no method that a client asks something with.
+        for unknown in ["get", "Get", "GETS", "GE", "", "PRI", "M_SEARCH", "BREW"] {
             assert_eq!(Method::from_bytes(unknown.as_bytes()), None, "{unknown:?}");
+        }
+    }
+
+    /// The registry at <https://www.iana.org/assignments/http-methods>, as RFC 7237 began it.
+    #[test]
+    fn methods_are_idempotent_as_the_registry_says() {
+        let not_idempotent = [
+            "POST",
+            "PATCH",
+            "CONNECT",
+            "LOCK",
+            // Not in the registry.
+            "BAN",
+            "PURGE",
+            "M-SEARCH",
+            "NOTIFY",
+            "SUBSCRIBE",
+            "UNSUBSCRIBE",
+            "SOURCE",
+        ];
+        for method in Method::ALL {
+            let expected = !not_idempotent.contains(&method.as_str());
+            assert_eq!(method.is_idempotent(), expected, "{method}");
+        }
+        assert_eq!(Method::ALL.len(), 46);
+    }
+
+    #[test]
+    fn a_set_holds_every_method_by_itself() {
+        for method in Method::ALL {
+            let set = MethodSet::of(&[*method]);
+            assert_eq!(set, MethodSet::default().with(*method));
+            assert!(set.iter().eq([*method]), "{method}");
         }
     }
 

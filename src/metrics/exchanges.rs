@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::counter::Counter;
-use super::series::SeriesId;
+use super::series::{SeriesId, UNKNOWN};
 use crate::http::method::Method;
 use crate::http::status::Status;
 
@@ -46,8 +46,15 @@ pub(crate) const BUCKETS: usize = BOUNDS.len() + 1;
 /// The classes of status: `1xx` to `9xx`.
 const CLASSES: usize = 9;
 
-/// A class for each method, and for requests whose method is not known.
-const KINDS: usize = (Method::ALL.len() + 1) * CLASSES;
+/// How many methods are counted each by itself: those up to SEARCH. The others share one count, [`OTHER`], because
+/// each worker has a place for each kind in each series, and because any client may send any of them.
+const COUNTED_ALONE: usize = Method::Search as usize + 1;
+
+/// How labels and JSON name the methods that share a count.
+const OTHER: &str = "other";
+
+/// Each class for each method that is counted by itself, for all others, and for requests whose method is not known.
+const KINDS: usize = (COUNTED_ALONE + 2) * CLASSES;
 
 /// The method and the class of status of an exchange, as one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,7 +65,7 @@ const _: () = assert!(KINDS <= u8::MAX as usize);
 impl Kind {
     #[inline]
     pub(crate) fn of(method: Option<Method>, status: Status) -> Self {
-        let method = method.map_or(0, |method| method as usize + 1);
+        let method = method.map_or(0, |method| (method as usize).min(COUNTED_ALONE) + 1);
         let class = usize::from(status.code()) / 100 - 1;
         // A status has three digits.
         Self((method * CLASSES + class) as u8)
@@ -69,10 +76,13 @@ impl Kind {
         usize::from(self.0)
     }
 
-    /// The method; `None`: it is not known.
-    pub(crate) fn method(self) -> Option<Method> {
-        let nth = self.index() / CLASSES;
-        nth.checked_sub(1).map(|nth| Method::ALL[nth])
+    /// The method, as labels and JSON write it.
+    pub(crate) fn method(self) -> &'static str {
+        match self.index() / CLASSES {
+            0 => UNKNOWN,
+            nth if nth <= COUNTED_ALONE => Method::ALL[nth - 1].as_str(),
+            _ => OTHER,
+        }
     }
 
     /// The first digit of the status.
@@ -247,13 +257,18 @@ mod tests {
     #[test]
     fn a_kind_is_a_method_and_a_class_of_status() {
         let mut seen = std::collections::HashSet::new();
-        let methods = Method::ALL.iter().copied().map(Some);
-        for method in methods.chain([None]) {
+        let (alone, others) = Method::ALL.split_at(COUNTED_ALONE);
+        let methods = alone.iter().map(|method| (Some(*method), method.as_str()));
+        for (method, name) in methods.chain([(None, "-"), (Some(others[0]), "other")]) {
             for class in 1..=9 {
                 let kind = Kind::of(method, status(class * 100 + 7));
-                assert_eq!((kind.method(), kind.class()), (method, usize::from(class)));
+                assert_eq!((kind.method(), kind.class()), (name, usize::from(class)));
                 assert!(seen.insert(kind) && kind.index() < KINDS);
             }
+        }
+        assert_eq!(seen.len(), KINDS);
+        for method in others {
+            assert_eq!(Kind::of(Some(*method), Status::OK).method(), "other");
         }
     }
 

@@ -131,7 +131,7 @@ reasons! {
             "Have the client compress with Content-Encoding instead."
         MethodUnknown "method_unknown" NOT_IMPLEMENTED "http_request_error"
             "The method is none that this server knows."
-            "Nothing, if it is a scanner; otherwise have the client use a method of HTTP."
+            "Nothing, if it is a scanner; otherwise have the client use a method that docs/configuration.md lists."
         ExpectationUnknown "expectation_unknown" EXPECTATION_FAILED "http_request_error"
             "The Expect field asks for something else than 100-continue."
             "Mend the client."

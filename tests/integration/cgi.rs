@@ -205,6 +205,16 @@ fn a_local_redirect_is_followed_but_not_in_a_circle() {
 }
 
 #[test]
+fn a_script_is_told_the_method_whatever_it_is() {
+    let echo = "printf 'Content-Type: a/b\\n\\n'; echo $REQUEST_METHOD";
+    let server = server(&[("echo", echo)], "");
+    for method in ["PUT", "REPORT", "MKCALENDAR", "VERSION-CONTROL", "PURGE"] {
+        let request = format!("{method} /cgi-bin/echo HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(answer(&server, &request).text(), format!("{method}\n"));
+    }
+}
+
+#[test]
 fn content_comes_as_standard_input_with_its_length() {
     let echo = "printf 'Content-Type: a/b\\n\\n'; printf '%s ' $CONTENT_LENGTH; cat";
     let server = server(&[("echo", echo)], "");

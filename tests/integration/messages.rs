@@ -134,7 +134,7 @@ fn leading_empty_lines_are_passed_over() {
 #[test]
 fn unknown_methods_are_not_implemented() {
     let server = server();
-    for method in ["BREW", "get", "Get", "GETT", "X-Y"] {
+    for method in ["BREW", "get", "Get", "GETT", "X-Y", "PRI"] {
         let response = server.answer(format!("{method} /a.txt HTTP/1.1\r\nHost: h\r\n\r\n"));
         assert_eq!(response.status, 501, "{method}");
     }
@@ -151,6 +151,9 @@ fn methods_that_are_known_but_not_allowed_are_told_which_are() {
         ("POST /a.txt", 405),
         ("DELETE /nothing", 405),
         ("TRACE /a.txt", 405),
+        ("MKCALENDAR /a.txt", 405),
+        ("M-SEARCH /a.txt", 405),
+        ("SOURCE /nothing", 405),
         ("OPTIONS /a.txt", 204),
     ] {
         let response = server.answer(format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n"));

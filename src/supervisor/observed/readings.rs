@@ -12,7 +12,7 @@ use crate::generation::Generation;
 use crate::log::access::LostLines;
 use crate::log::feed::Feed;
 use crate::metrics::exchanges::{ExchangeSum, Kind};
-use crate::metrics::series::{SeriesName, UNKNOWN};
+use crate::metrics::series::SeriesName;
 use crate::metrics::tally::Tally;
 use crate::runtime::{PoolState, Pools};
 use crate::server::{LoopReport, Roster};
@@ -54,7 +54,7 @@ pub(super) struct SeriesRow {
 impl SeriesRow {
     /// The method, as labels and JSON write it.
     pub(super) fn method(&self) -> &'static str {
-        self.kind.method().map_or(UNKNOWN, |method| method.as_str())
+        self.kind.method()
     }
 }
 

@@ -45,6 +45,9 @@ fn a_get_moves_on_from_a_server_that_closes_and_a_post_does_not() {
             true,
         ),
         ("DELETE / HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), true),
+        ("MERGE / HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), true),
+        // No specification says that it may be repeated.
+        ("PURGE / HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), false),
         (POST.to_owned(), false),
         (
             "PATCH / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab".to_owned(),
