@@ -58,6 +58,11 @@ impl<'a> NormalPath<'a> {
         Ok(Self(Cow::Owned(path)))
     }
 
+    /// The normal form of `raw`; a path that has none stays as it is.
+    pub(crate) fn in_normal_form(raw: &'a [u8]) -> Cow<'a, [u8]> {
+        Self::parse(raw).map_or(Cow::Borrowed(raw), Self::into_bytes)
+    }
+
     /// Whether `path` is in the form of a normal path, decoded: nothing in it would be resolved or dropped.
     pub(crate) fn is_normal(path: &[u8]) -> bool {
         let mut segments = path.split(|octet| *octet == b'/');

@@ -1,10 +1,12 @@
 //! `[log]`: what is written down, and where.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Cidr, StatusRange};
 use crate::http::method::Method;
+use crate::http::path::NormalPath;
 use crate::reason::Reason;
 
 /// What is written down, and where.
@@ -74,14 +76,48 @@ pub(crate) struct LogCondition {
     pub(crate) status: Vec<StatusRange>,
     /// Keys of routes; empty: any.
     pub(crate) route: Vec<String>,
-    /// Beginnings of paths, as a route's key matches them; empty: any.
-    pub(crate) path: Vec<String>,
+    /// Empty: any.
+    pub(crate) path: Vec<PathStart>,
     /// Empty: any.
     pub(crate) method: Vec<Method>,
     /// Empty: any, and none at all.
     pub(crate) reason: Vec<Reason>,
     /// An exchange that took at least so long.
     pub(crate) slower_than: Option<Duration>,
+}
+
+/// The beginning of paths: itself, and what lies below it.
+///
+/// Paths are compared in the form in which routes are found, so that no client gets past a log with another
+/// spelling: `/%61pi`, `/x/../api`. A path that has no such form is compared as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PathStart {
+    written: String,
+    /// That form, found once and not for each record.
+    normal: Vec<u8>,
+}
+
+impl PathStart {
+    /// The beginning that the operator has `written`.
+    pub(crate) fn new(written: String) -> Self {
+        let normal = NormalPath::in_normal_form(written.as_bytes()).into_owned();
+        Self { written, normal }
+    }
+
+    /// Whether `path`, in normal form, is this beginning or lies below it.
+    pub(crate) fn has(&self, path: &[u8]) -> bool {
+        let Some(rest) = path.strip_prefix(&*self.normal) else {
+            return false;
+        };
+        self.normal.ends_with(b"/") || matches!(rest.first(), None | Some(b'/'))
+    }
+}
+
+/// As the operator has written it.
+impl fmt::Display for PathStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
 }
 
 /// How a record is written.
@@ -236,4 +272,27 @@ pub(crate) enum LogLevel {
     Warn,
     Info,
     Debug,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_start_has_itself_and_what_is_below() {
+        for (start, path, expected) in [
+            ("/api", "/api", true),
+            ("/api", "/api/a", true),
+            ("/api", "/apix", false),
+            ("/api/", "/api/a", true),
+            ("/api/", "/api", false),
+            ("/", "/a", true),
+            ("/x/..//%61pi", "/api/a", true),
+        ] {
+            let found = PathStart::new(start.to_owned()).has(path.as_bytes());
+            assert_eq!(found, expected, "{start} {path}");
+        }
+        let start = PathStart::new("/x/../%61".to_owned());
+        assert_eq!(start.to_string(), "/x/../%61", "as it is written");
+    }
 }

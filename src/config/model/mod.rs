@@ -56,7 +56,7 @@ pub(crate) use limits::Limits;
 pub(crate) use links::Links;
 pub(crate) use log::{
     AccessLog, DiagnosticForm, Log, LogCondition, LogDestination, LogField, LogFormat, LogLevel,
-    LogPart, LogVariable, Redaction, WHOLE_SAMPLE,
+    LogPart, LogVariable, PathStart, Redaction, WHOLE_SAMPLE,
 };
 pub(crate) use pattern::{Capture, PatternSegment, RoutePattern, Shape};
 pub(crate) use place::Place;

@@ -248,7 +248,7 @@ fn parse_place(text: &str, has_route: &HasRoute) -> Result<Place, String> {
     if has_route(&key) {
         Ok(Place::Route(key))
     } else if text.starts_with('/') {
-        Ok(Place::Path(text.to_owned()))
+        Ok(Place::below(text))
     } else {
         let what = "the key of a route, as `tidegate explain` names it, and not a path, which begins with `/`";
         Err(not(text, what))
@@ -291,7 +291,7 @@ mod tests {
         let places = [
             Place::Route("/api".to_owned()),
             Place::Route("= /a,b".to_owned()),
-            Place::Path("/x".to_owned()),
+            Place::below("/x"),
         ];
         assert_eq!(filter.places, places);
         assert_eq!(filter.when.method, [Method::Get, Method::Post]);

@@ -1,6 +1,6 @@
 //! Which records a follower wants.
 
-use crate::config::model::{Cidr, LogCondition};
+use crate::config::model::{Cidr, LogCondition, PathStart};
 use crate::log::condition::{holds, is_for};
 use crate::log::record::AccessRecord;
 
@@ -23,7 +23,7 @@ pub(crate) enum Place {
     /// To the route of this key.
     Route(String),
     /// To this path, or what is below it.
-    Path(String),
+    Path(PathStart),
 }
 
 impl Filter {
@@ -48,10 +48,15 @@ impl Filter {
 }
 
 impl Place {
+    /// The path `start`, and what is below it.
+    pub(crate) fn below(start: &str) -> Self {
+        Self::Path(PathStart::new(start.to_owned()))
+    }
+
     fn has(&self, record: &AccessRecord<'_>) -> bool {
         match self {
             Self::Route(key) => record.route == Some(key),
-            Self::Path(start) => is_for(record, [start.as_str()].into_iter()),
+            Self::Path(start) => is_for(record, std::slice::from_ref(start)),
         }
     }
 }
@@ -90,9 +95,9 @@ mod tests {
         for (place, expected) in [
             (Place::Route("/api".to_owned()), true),
             (Place::Route("/ap".to_owned()), false),
-            (Place::Path("/api".to_owned()), true),
-            (Place::Path("/api/users".to_owned()), true),
-            (Place::Path("/ap".to_owned()), false),
+            (Place::below("/api"), true),
+            (Place::below("/api/users"), true),
+            (Place::below("/ap"), false),
         ] {
             let name = format!("{place:?}");
             assert_eq!(
@@ -101,10 +106,7 @@ mod tests {
                 "{name}"
             );
         }
-        let several = [
-            Place::Path("/x".to_owned()),
-            Place::Route("/api".to_owned()),
-        ];
+        let several = [Place::below("/x"), Place::Route("/api".to_owned())];
         assert!(takes(|filter| filter.places = several.to_vec()));
     }
 

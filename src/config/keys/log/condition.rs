@@ -8,7 +8,7 @@ use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::suggest::nearest;
 use crate::config::keys::setting::{Kind, Setting, Table, read_table, rows, show};
 use crate::config::keys::upstream::{read_status, show_status};
-use crate::config::model::{LogCondition, Server, StatusRange};
+use crate::config::model::{LogCondition, PathStart, Server, StatusRange};
 use crate::config::tree::named_route::NamedRoute;
 use crate::config::tree::node::{Context, Node};
 use crate::config::words::method::parse_method;
@@ -62,7 +62,7 @@ const SETTINGS: &[Setting<LogCondition>] = &[
         kind: Kind::TEXTS,
         about: "paths, and what is below them: \"/api\"; left out: any",
         read: |node, condition| each(node, &mut condition.path, path),
-        show: |condition| shown(&condition.path, |text| written::string(text)),
+        show: |condition| shown(&condition.path, written::shown),
         ..Setting::BLANK
     },
     Setting {
@@ -154,10 +154,10 @@ pub(crate) fn warn_of_unknown_routes(contexts: &[&Context<'_>], servers: &[Serve
     }
 }
 
-fn path(node: Node<'_>) -> Option<String> {
+fn path(node: Node<'_>) -> Option<PathStart> {
     let path = node.text()?.value;
     if path.starts_with('/') {
-        return Some(path);
+        return Some(PathStart::new(path));
     }
     let message = format!("`{}` is no path", path.escape_debug());
     let help = format!("write \"/{}\"", path.escape_debug());
