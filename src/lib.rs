@@ -55,6 +55,7 @@ mod auth;
 #[cfg(feature = "bench-internals")]
 #[doc(hidden)]
 pub mod bench;
+mod byte_order_mark;
 mod cli;
 mod coding;
 mod config;

@@ -63,7 +63,7 @@ impl LineFault {
     }
 }
 
-/// Reads a file.
+/// Reads a file, of which the caller has taken a byte order mark away.
 ///
 /// # Errors
 /// Every line that is refused.
@@ -71,8 +71,6 @@ pub(super) fn parse(octets: &[u8]) -> Result<Users, Vec<LineFault>> {
     let mut users = Users::new();
     let mut lines: HashMap<&str, usize> = HashMap::new();
     let mut faults = Vec::new();
-    // What editors of other systems put before a text is no part of a name.
-    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
     for (index, octets) in octets.split(|octet| *octet == b'\n').enumerate() {
         let line = index + 1;
         match parse_line(octets) {
@@ -142,11 +140,6 @@ mod tests {
         names.sort_unstable();
         assert_eq!(names, ["alice", "carol", "ßob b"]);
         assert!(parse(b"").is_ok_and(|users| users.is_empty()));
-        let marked = parse(format!("\u{feff}alice:{SHA}").as_bytes()).expect("a line");
-        assert!(
-            marked.contains_key("alice"),
-            "a byte order mark is no part of it"
-        );
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::credentials::Credentials;
 use super::hash::Hash;
 use super::htpasswd::{self, LineFault};
 use super::remembered::Remembered;
+use crate::byte_order_mark;
 use crate::disk::identity::Identity as FileIdentity;
 use crate::disk::read_file;
 use crate::log::diagnostic;
@@ -261,7 +262,7 @@ impl Current {
             path: path.to_owned(),
             error,
         };
-        let octets = read_file(path, MAX_SIZE).map_err(unread)?;
+        let octets = byte_order_mark::without(read_file(path, MAX_SIZE).map_err(unread)?);
         let users = htpasswd::parse(&octets).map_err(|faults| {
             let others = faults.len() - 1;
             let [fault, ..] = &faults[..] else {
@@ -367,6 +368,12 @@ mod tests {
         }
         assert!(!kept.remembers("bob:pw"), "it is another user");
         assert!(!Kept::new("none", "# nothing").verifies("alice:pw"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_name() {
+        let kept = Kept::new("marked", &format!("\u{feff}alice:{PW}\n"));
+        assert!(kept.verifies("alice:pw"));
     }
 
     #[test]

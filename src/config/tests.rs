@@ -19,6 +19,7 @@ use crate::api::{Handlers, Request, Response};
 use crate::config::tree::surroundings::Surroundings;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::test_support::TemporaryDirectory;
 
 /// Relative, because the diagnostics contain it. Tests run in the package's directory.
 pub(super) const FIXTURES: &str = "tests/fixtures/config";
@@ -517,6 +518,34 @@ fn takes_windows_line_ends_and_a_byte_order_mark() {
     );
     assert!(
         !report.contains('\r') && report.ends_with("1 error and 1 warning in a.toml\n"),
+        "{report}"
+    );
+}
+
+/// The mark counted as a column of the first line, and editors that asked `check --json` marked the character
+/// behind the one at fault.
+#[test]
+fn a_byte_order_mark_is_no_column() {
+    let directory = TemporaryDirectory::new("mark");
+    let main = directory.path().join("a.toml");
+    for (mark, include) in [("\u{feff}", ""), ("", "\u{feff}"), ("\u{feff}", "\u{feff}")] {
+        directory.write(
+            "a.toml",
+            format!("{mark}x = 1\ninclude = 'b.toml'\n").as_bytes(),
+        );
+        directory.write("b.toml", format!("{include}y = 1\n").as_bytes());
+        let report = rendered(&main);
+        assert!(
+            report.contains("a.toml:1:1\n") && report.contains("b.toml:1:1\n"),
+            "{report}"
+        );
+        assert!(!report.contains('\u{feff}'), "{report}");
+    }
+    // The place of the octet at fault is in the text without the mark.
+    directory.write("a.toml", b"\xef\xbb\xbfx = '\xff'\n");
+    let report = rendered(&main);
+    assert!(
+        report.contains("a.toml:1:6\n") && report.contains("0xff"),
         "{report}"
     );
 }

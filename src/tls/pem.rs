@@ -8,6 +8,7 @@ use rustls::pki_types::pem::{Error, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::fault::{Fault, Part};
+use crate::byte_order_mark;
 use crate::disk::read_file;
 
 /// The most octets of a file: far more than all the authorities of a system have.
@@ -15,9 +16,6 @@ const MAX_SIZE: u64 = 4 * 1024 * 1024;
 
 /// What an encrypted key has in its text: PKCS #8, and the older form of OpenSSL.
 const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
-
-/// What editors of other systems put before a text.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
@@ -118,11 +116,9 @@ fn has_key(text: &[u8]) -> bool {
 
 /// The text of the file at `path`, whose blocks begin and end at lines of their own.
 fn read(part: Part, path: &Path) -> Result<Vec<u8>, Fault> {
-    let mut text = read_file(path, MAX_SIZE)
+    let text = read_file(path, MAX_SIZE)
         .map_err(|error| Fault::new(part, format!("cannot read `{}`: {error}", path.display())))?;
-    if text.starts_with(BYTE_ORDER_MARK) {
-        text.drain(..BYTE_ORDER_MARK.len());
-    }
+    let text = byte_order_mark::without(text);
     look_at_lines(&text).map_err(|fault| fault.told(part, path))?;
     Ok(text)
 }

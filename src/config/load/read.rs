@@ -12,18 +12,20 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 
+use crate::byte_order_mark;
+
 /// How long a program may take to write into a FIFO, as in `--config <(generate)`.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The most octets of a file.
 const MAX_SIZE: usize = 16 * 1024 * 1024;
 
-/// The octets of the file at `path`, which may be a FIFO that another program writes to.
+/// The octets of the file at `path`, which may be a FIFO that another program writes to, without a byte order mark.
 ///
 /// # Errors
 /// The system's error, or a sentence.
 pub(crate) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
-    read_within(path, PATIENCE)
+    read_within(path, PATIENCE).map(byte_order_mark::without)
 }
 
 fn read_within(path: &Path, patience: Duration) -> io::Result<Vec<u8>> {

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf, absolute};
 
+use crate::byte_order_mark;
 use crate::config::{Inputs, Listing, Wildcard};
 use crate::disk::identity::Identity;
 use crate::disk::read_file;
@@ -83,7 +84,7 @@ impl Files {
         let is_as_read = |(path, text): (&PathBuf, &Option<String>)| {
             // A FIFO or a device has given what it had: reading it again would wait, or find nothing.
             let is_other = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-            let now = || read_file(path, MAX_SIZE).ok();
+            let now = || read_file(path, MAX_SIZE).ok().map(byte_order_mark::without);
             is_other || now().and_then(|octets| String::from_utf8(octets).ok()) == *text
         };
         !new.all(is_as_read)
@@ -201,6 +202,18 @@ mod tests {
             assert!(differ(&Look::default()), "{pattern}");
             assert!(!differ(&files.look()), "{pattern}: it was looked at");
         }
+    }
+
+    /// The text of a configuration is kept without its byte order mark.
+    #[test]
+    fn a_byte_order_mark_is_no_difference() {
+        let directory = TemporaryDirectory::new("watch-mark");
+        let marked = ["\u{feff}".as_bytes(), SITE].concat();
+        directory.write("sites/a.toml", &marked);
+        let files = files(&directory, "sites/*.toml");
+        assert!(!files.differ_from_what_was_read(&Look::default()));
+        directory.write("sites/a.toml", &[&marked, &b"# a"[..]].concat());
+        assert!(files.differ_from_what_was_read(&Look::default()));
     }
 
     /// Entries that match and are not read again made the configuration load a second time.
