@@ -125,6 +125,11 @@ impl Passwords {
         })
     }
 
+    /// A digest of the file as it was read last.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        self.current.load().digest
+    }
+
     /// How many users there are.
     pub(crate) fn users(&self) -> usize {
         self.current.load().users.len()
@@ -179,11 +184,11 @@ impl Passwords {
         Some(Arc::clone(&user.identity))
     }
 
-    /// Reads the file again, whether it has changed or not. Returns whether it holds something else.
+    /// Reads the file again, whether it has changed or not.
     ///
     /// # Errors
     /// Why it cannot be used. What was read before holds.
-    pub(crate) fn renew(&self) -> Result<bool, Unusable> {
+    pub(crate) fn renew(&self) -> Result<(), Unusable> {
         let identity = FileIdentity::at(&self.path).ok();
         // Without the lock: event loops take it, and a disk may hang.
         let read = Current::read(&self.path);
@@ -193,11 +198,10 @@ impl Passwords {
         self.looked.store(now(), Ordering::Release);
         let read = read?;
         // A file that was only touched forgets no users.
-        let is_changed = read.digest != self.current.load().digest;
-        if is_changed {
+        if read.digest != self.digest() {
             self.current.store(Arc::new(read));
         }
-        Ok(is_changed)
+        Ok(())
     }
 
     /// Reads the file again because it has changed, and tells the operator.
@@ -205,7 +209,7 @@ impl Passwords {
         let told = self.lock_seen().failure.clone();
         let path = self.path.display();
         match self.renew() {
-            Ok(_) => {
+            Ok(()) => {
                 let users = self.users();
                 diagnostic::info(format_args!(
                     "read again: passwords in {path}: {users} users"

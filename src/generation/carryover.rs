@@ -31,6 +31,7 @@
 //! `supervisor::sockets`.
 
 use std::collections::{HashMap, TryReserveError};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -75,8 +76,11 @@ pub(crate) struct Carryover {
     connectors: Kept<ConnectorKey, Connector>,
     /// Under which keys they are, for the settings that were read.
     connector_keys: HashMap<model::UpstreamTls, ConnectorKey>,
-    /// The same of the generation before; empty once this one is complete.
-    connector_keys_before: HashMap<model::UpstreamTls, ConnectorKey>,
+    /// A hash of what each file held when this generation was prepared.
+    contents: HashMap<ReadAgain, u64>,
+    /// The same of the generation before; empty once this one is complete. What a file held when it was read last
+    /// says less: it may have been read since then, by a look at it or by a reload that was refused.
+    contents_before: HashMap<ReadAgain, u64>,
     /// The files that held something else than before.
     read_again: Vec<ReadAgain>,
     buckets: Kept<(String, model::Bucket), Buckets>,
@@ -174,7 +178,8 @@ impl Carryover {
             terminators: self.terminators.begin(),
             connectors: self.connectors.begin(),
             connector_keys: HashMap::new(),
-            connector_keys_before: self.connector_keys.clone(),
+            contents: HashMap::new(),
+            contents_before: self.contents.clone(),
             read_again: Vec::new(),
             buckets: self.buckets.begin(),
             rates: HashMap::new(),
@@ -201,7 +206,7 @@ impl Carryover {
         self.streams.end();
         self.terminators.end();
         self.connectors.end();
-        self.connector_keys_before = HashMap::new();
+        self.contents_before = HashMap::new();
         self.buckets.end();
     }
 
@@ -239,11 +244,17 @@ impl Carryover {
         &self.read_again
     }
 
-    /// Takes note of a file that holds something else than before. Several servers may name it.
-    fn note_read_again(&mut self, file: ReadAgain) {
-        if !self.read_again.contains(&file) {
-            self.read_again.push(file);
+    /// Takes note of the `content` of a file, and whether the generation before found something else in it. Several
+    /// servers may name it.
+    fn note_content(&mut self, file: ReadAgain, content: &impl Hash) {
+        let mut hasher = DefaultHasher::new();
+        content.hash(&mut hasher);
+        let content = hasher.finish();
+        let before = self.contents_before.get(&file);
+        if before.is_some_and(|before| *before != content) && !self.read_again.contains(&file) {
+            self.read_again.push(file.clone());
         }
+        self.contents.insert(file, content);
     }
 
     /// What ACME shares with workers.
@@ -411,9 +422,10 @@ impl Carryover {
             is_new = true;
             ErrorPage::new(path)
         });
-        if !is_new && page.look_again() {
-            self.note_read_again(ReadAgain::ErrorPage(path));
+        if !is_new {
+            page.look_again();
         }
+        self.note_content(ReadAgain::ErrorPage(path), &page.last_read());
         page
     }
 
@@ -431,12 +443,11 @@ impl Carryover {
             Passwords::read(path)
         });
         let passwords = made.map_err(|why| (why, false))?;
-        if !is_new && passwords.renew().map_err(|why| (why, true))? {
-            self.note_read_again(ReadAgain::Passwords {
-                file: path.to_owned(),
-                users: passwords.users(),
-            });
-        }
+        let renewed = if is_new { Ok(()) } else { passwords.renew() };
+        // Also if the file cannot be used: what was read before holds.
+        let file = ReadAgain::Passwords(path.to_owned());
+        self.note_content(file, &passwords.digest());
+        renewed.map_err(|why| (why, true))?;
         Ok(passwords)
     }
 
@@ -475,17 +486,16 @@ impl Carryover {
             Terminator::new(settings, tickets)
         });
         let terminator = made.map_err(Unread::Nothing)?;
-        if is_new {
-            return Ok(());
+        let renewed = if is_new { Ok(()) } else { terminator.renew() };
+        // Also if the files cannot be used: handshakes go on with what was read before.
+        let digests = terminator.digests();
+        let certificate = ReadAgain::Certificate(settings.certificate.clone());
+        self.note_content(certificate, &digests.certificates);
+        if let Some(clients) = &settings.clients {
+            let authorities = ReadAgain::ClientCa(clients.authorities.clone());
+            self.note_content(authorities, &digests.authorities);
         }
-        let renewed = terminator.renew().map_err(Unread::Again)?;
-        if renewed.certificate {
-            self.note_read_again(ReadAgain::Certificate(settings.certificate.clone()));
-        }
-        if let Some(clients) = settings.clients.as_ref().filter(|_| renewed.authorities) {
-            self.note_read_again(ReadAgain::ClientCa(clients.authorities.clone()));
-        }
-        Ok(())
+        renewed.map_err(Unread::Again)
     }
 
     /// Reads the files of `settings`, also if an earlier generation has read them: if they have
@@ -502,14 +512,14 @@ impl Carryover {
         let key = (settings.clone(), material.digests());
         let make = |(settings, _): &ConnectorKey| Connector::new(settings, &material);
         self.connectors.get_or_try_make(&key, make)?;
-        if let Some((_, before)) = self.connector_keys_before.get(settings) {
-            let (before, now) = (*before, key.1);
-            if before.roots != now.roots {
-                self.note_read_again(ReadAgain::Ca(settings.authorities.clone()));
-            }
-            if let Some(own) = settings.own.as_ref().filter(|_| before.own != now.own) {
-                self.note_read_again(ReadAgain::OwnCertificate(own.certificate.clone()));
-            }
+        // Where nothing is verified, no authorities are read.
+        if settings.is_verified {
+            let authorities = ReadAgain::Ca(settings.authorities.clone());
+            self.note_content(authorities, &key.1.roots);
+        }
+        if let Some(own) = &settings.own {
+            let own = ReadAgain::OwnCertificate(own.certificate.clone());
+            self.note_content(own, &key.1.own);
         }
         self.connector_keys.insert(settings.clone(), key);
         Ok(material.doubts())

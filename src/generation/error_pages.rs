@@ -73,14 +73,17 @@ impl ErrorPage {
         if is_old && claim().is_ok() {
             self.refresh();
         }
+        self.last_read()
+    }
+
+    /// The content as it was read last.
+    pub(super) fn last_read(&self) -> Option<Arc<[u8]>> {
         self.with_read(|read| read.content.clone())
     }
 
-    /// Reads the file if it is not as it was; whether it holds something else. What cannot be read any more stays as
-    /// it is.
-    pub(super) fn look_again(&self) -> bool {
-        let read = self.read_if_changed();
-        if let Err(error) = &read {
+    /// Reads the file if it is not as it was. What cannot be read any more stays as it is.
+    pub(super) fn look_again(&self) {
+        if let Err(error) = self.read_if_changed() {
             let path = self.path.display();
             let instead = if self.with_read(|read| read.content.is_some()) {
                 "it is sent as it was"
@@ -91,7 +94,6 @@ impl ErrorPage {
                 "cannot read the error page {path}: {error}; {instead}"
             ));
         }
-        read.unwrap_or(false)
     }
 
     /// As [`look_again`](Self::look_again), without a word: it was said when the configuration was
@@ -100,17 +102,16 @@ impl ErrorPage {
         let _ = self.read_if_changed();
     }
 
-    /// Reads the file if it is not as it was; whether it holds something else.
-    fn read_if_changed(&self) -> io::Result<bool> {
+    /// Reads the file if it is not as it was.
+    fn read_if_changed(&self) -> io::Result<()> {
         let identity = Some(Identity::at(&self.path)?);
         if self.with_read(|read| read.identity == identity) {
-            return Ok(false);
+            return Ok(());
         }
         let content = Some(interned(read_file(&self.path, MAX_SIZE)?));
         let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
-        let is_changed = read.content != content;
         *read = Read { identity, content };
-        Ok(is_changed)
+        Ok(())
     }
 
     fn with_read<T>(&self, use_it: impl FnOnce(&Read) -> T) -> T {

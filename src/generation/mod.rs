@@ -15,6 +15,7 @@ mod stream;
 
 use std::fmt;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -316,6 +317,11 @@ impl Generation {
     /// The files that held something else when it was prepared than before.
     pub(crate) fn read_again(&self) -> &[ReadAgain] {
         self.carryover.read_again()
+    }
+
+    /// How many users the passwords in `file` are for, one of its files.
+    pub(crate) fn users_in(&self, file: &Path) -> usize {
+        self.carryover.passwords(file).users()
     }
 
     /// The series in which exchanges are counted.

@@ -1,9 +1,9 @@
-//! Files that held something else when a generation was prepared than when they were read before.
+//! Files that held something else when a generation was prepared than when the one before it was.
 
 use std::path::PathBuf;
 
 /// Such a file, by what it is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ReadAgain {
     /// The certificate that clients of servers are shown.
     Certificate(PathBuf),
@@ -12,9 +12,6 @@ pub(crate) enum ReadAgain {
     Ca(Option<PathBuf>),
     /// The certificate that upstreams are shown.
     OwnCertificate(PathBuf),
-    Passwords {
-        file: PathBuf,
-        users: usize,
-    },
+    Passwords(PathBuf),
     ErrorPage(PathBuf),
 }

@@ -23,7 +23,8 @@ fn describe(file: &ReadAgain, generation: &Generation) -> String {
         ReadAgain::OwnCertificate(file) => {
             format!("certificate {} for upstreams", file.display())
         }
-        ReadAgain::Passwords { file, users } => {
+        ReadAgain::Passwords(file) => {
+            let users = generation.users_in(file);
             format!("passwords in {}: {users} users", file.display())
         }
         ReadAgain::ErrorPage(file) => format!("error page {}", file.display()),

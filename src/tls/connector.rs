@@ -21,7 +21,6 @@ use rustls::crypto::{
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use sha2::{Digest as _, Sha256};
 
 use super::fault::{Fault, Part};
 use super::identity::Identity;
@@ -74,12 +73,12 @@ impl Material {
 
     /// Digests of what the files hold: one differs if its file has changed.
     pub(crate) fn digests(&self) -> Digests {
-        let own = self.own.iter();
-        let own = own.flat_map(|(identity, _)| &identity.certified.cert);
+        let own = self.own.as_ref();
+        let own = own.map(|(identity, _)| identity.certified.cert.as_slice());
         Digests {
-            roots: digest(self.roots.iter()),
+            roots: pem::digest(&self.roots),
             // The key needs no place: a certificate holds its public part, so a new key has a new certificate.
-            own: digest(own),
+            own: pem::digest(own.unwrap_or_default()),
         }
     }
 
@@ -149,15 +148,6 @@ impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Connector").field(&self.id).finish()
     }
-}
-
-fn digest<'c>(certificates: impl Iterator<Item = &'c CertificateDer<'static>>) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    for certificate in certificates {
-        hasher.update(certificate.len().to_be_bytes());
-        hasher.update(certificate);
-    }
-    hasher.finalize().into()
 }
 
 /// The certificates of the authorities that the system trusts.

@@ -6,6 +6,7 @@ use data_encoding::BASE64;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{Error, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest as _, Sha256};
 
 use super::fault::{Fault, Part};
 use crate::byte_order_mark;
@@ -48,6 +49,16 @@ pub(super) fn certificates(part: Part, path: &Path) -> Result<Vec<CertificateDer
             format!("`{shown}` is not sound PEM: {error}"),
         )),
     }
+}
+
+/// A digest of all `certificates`, in their order.
+pub(super) fn digest(certificates: &[CertificateDer<'static>]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for certificate in certificates {
+        hasher.update(certificate.len().to_be_bytes());
+        hasher.update(certificate);
+    }
+    hasher.finalize().into()
 }
 
 /// The store of the trusted `certificates`, which [`certificates`] has read from the file at `path`.

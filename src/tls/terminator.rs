@@ -60,6 +60,16 @@ struct Current {
     issuers: Vec<Facts>,
     /// What those say by which the certificates of clients are verified.
     authorities: Vec<Facts>,
+    digests: Digests,
+}
+
+/// Digests of what the files hold; zeros for what there is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Digests {
+    /// Of the certificate and those behind it. The key needs no digest: a certificate holds its public part.
+    pub(crate) certificates: [u8; 32],
+    /// Of those by which the certificates of clients are verified.
+    pub(crate) authorities: [u8; 32],
 }
 
 /// What reading the files has found.
@@ -107,17 +117,17 @@ impl Terminator {
         })
     }
 
-    /// Reads the files again. Returns what of them holds something else.
+    /// Reads the files again.
     ///
     /// # Errors
     /// Why the server cannot use them, or that they are worse than what was read last. Then handshakes use
     /// what was read last.
-    pub(crate) fn renew(&self) -> Result<Renewed, Fault> {
+    pub(crate) fn renew(&self) -> Result<(), Fault> {
         self.renew_at(Instant::now(), SystemTime::now())
     }
 
     /// [`renew`](Self::renew) at `now`, at which the clock shows `date`.
-    fn renew_at(&self, now: Instant, date: SystemTime) -> Result<Renewed, Fault> {
+    fn renew_at(&self, now: Instant, date: SystemTime) -> Result<(), Fault> {
         // Before the files are read: the next look sees a change that happens meanwhile.
         let identities = identities(&self.settings);
         let read = self.read_better(date);
@@ -128,13 +138,8 @@ impl Terminator {
             again: misses.then(|| now + AGAIN),
             failure,
         };
-        let (before, current) = (self.current.load_full(), read?.current);
-        let renewed = Renewed {
-            certificate: before.facts != current.facts || before.issuers != current.issuers,
-            authorities: before.client_rule != current.client_rule,
-        };
-        self.current.store(Arc::new(current));
-        Ok(renewed)
+        self.current.store(Arc::new(read?.current));
+        Ok(())
     }
 
     /// Reads the files.
@@ -166,7 +171,7 @@ impl Terminator {
             seen.failure.clone().filter(|_| !is_changed)
         };
         match self.renew_at(now, date) {
-            Ok(_) => Looked::Renewed,
+            Ok(()) => Looked::Renewed,
             Err(fault) if told.as_ref() == Some(&fault.message) => Looked::Same,
             Err(fault) => Looked::Failed(fault),
         }
@@ -213,6 +218,11 @@ impl Terminator {
         self.current.load().facts.clone()
     }
 
+    /// Digests of what its files held when they were taken last.
+    pub(crate) fn digests(&self) -> Digests {
+        self.current.load().digests
+    }
+
     pub(crate) fn settings(&self) -> &Tls {
         &self.settings
     }
@@ -254,14 +264,6 @@ fn is_renewed_later(facts: &Facts, date: SystemTime) -> bool {
     facts.is_valid(date) && facts.left(date) >= lifetime.unwrap_or_default() / 6
 }
 
-/// Which files held something else than before.
-pub(crate) struct Renewed {
-    /// The certificate, or one behind it.
-    pub(crate) certificate: bool,
-    /// Those by which the certificates of clients are verified.
-    pub(crate) authorities: bool,
-}
-
 /// What a look at the files has found.
 pub(crate) enum Looked {
     /// They are as they were, or are refused for the same reason as before.
@@ -290,10 +292,17 @@ fn read(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Read, Fault> {
     let (identity, resolver) = identity(settings)?;
     let verified = settings.clients.as_ref();
     let verified = verified.map(|clients| verified_by(clients, &provider));
+    let mut digests = Digests::default();
     let (verifier, client_rule, authorities) = match verified.transpose()? {
-        Some(by) => (Some(by.verifier), by.rule, by.authorities),
+        Some(by) => {
+            digests.authorities = by.digest;
+            (Some(by.verifier), by.rule, by.authorities)
+        }
         None => (None, 0, Vec::new()),
     };
+    if let Some(identity) = &identity {
+        digests.certificates = pem::digest(&identity.certified.cert);
+    }
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&protocol_versions(settings.versions))
         .expect("checking has left one version at least");
@@ -323,6 +332,7 @@ fn read(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Read, Fault> {
             facts,
             issuers: issuers.unwrap_or_default(),
             authorities,
+            digests,
         },
     })
 }
@@ -349,6 +359,7 @@ struct VerifiedBy {
     rule: u64,
     /// What the authorities say, as far as they can be read.
     authorities: Vec<Facts>,
+    digest: [u8; 32],
 }
 
 /// What verifies the certificates of clients as `clients` says.
@@ -371,11 +382,12 @@ fn verified_by(
         let message = format!("`{}` cannot be used: {error}", path.display());
         Fault::new(Part::ClientCa, message)
     })?;
-    let authorities = authorities.iter().filter_map(|one| Facts::of(one).ok());
+    let facts = authorities.iter().filter_map(|one| Facts::of(one).ok());
     Ok(VerifiedBy {
         verifier,
         rule,
-        authorities: authorities.collect(),
+        authorities: facts.collect(),
+        digest: pem::digest(&authorities),
     })
 }
 

@@ -4,8 +4,11 @@ use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
 
@@ -477,7 +480,69 @@ fn plain_http_is_led_to_https() {
     );
 }
 
-/// A reload that took a renewed certificate said that nothing had changed.
+/// Replaces `a.pem` and `a.key` by a certificate for localhost that a CA has issued anew: another key, and the same
+/// names, dates and number each time. Returns the certificate.
+fn issue_again(server: &Server) -> Vec<u8> {
+    let ca = |name| CertificateDer::from_pem_file(tls_fixture(name)).expect("a fixture");
+    let key = PrivateKeyDer::from_pem_file(tls_fixture("ca.key")).expect("a fixture");
+    let key = KeyPair::try_from(&key).expect("a key");
+    let issuer = Issuer::from_ca_cert_der(&ca("ca.pem"), key).expect("a CA");
+    let mut parameters = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    parameters.serial_number = Some(7.into());
+    let key = KeyPair::generate().expect("a key");
+    let issued = parameters.signed_by(&key, &issuer).expect("a certificate");
+    let block = |label: &str, der: &[u8]| {
+        let text = data_encoding::BASE64.encode(der);
+        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+    };
+    let pem = block("CERTIFICATE", issued.der());
+    server.directory().replace("a.pem", pem);
+    let pem = block("PRIVATE KEY", key.serialized_der());
+    server.directory().replace("a.key", pem);
+    issued.der().to_vec()
+}
+
+/// The certificate that a new client is shown.
+fn shown(server: &Server) -> Vec<u8> {
+    let client = Client::secured(server.address(), &anyone(), "localhost").expect("a session");
+    client.with_session(|session| {
+        let shown = session.peer_certificates().expect("a certificate");
+        shown[0].to_vec()
+    })
+}
+
+#[test]
+fn a_certificate_that_was_issued_again_is_used_and_told() {
+    let server = with_files_of_its_own().start();
+    for _ in 0..2 {
+        let issued = issue_again(&server);
+        let told = ended_with(0, &server.command_line(&["reload"]));
+        let expected = "for localhost";
+        assert!(
+            told.contains("read again: certificate ") && told.contains(expected),
+            "{told}"
+        );
+        assert_eq!(shown(&server), issued);
+        let told = ended_with(0, &server.command_line(&["reload"]));
+        assert!(told.contains("nothing changed"), "{told}");
+    }
+}
+
+/// The supervisor looks at certificates by itself. The reload after that said that nothing had changed.
+#[test]
+fn a_reload_tells_of_a_certificate_that_was_looked_at_before() {
+    let server = with_files_of_its_own().argument("--watch").start();
+    let issued = issue_again(&server);
+    server.wait_for_line(|line| line.contains("read again") && line.contains("for localhost"));
+    assert_eq!(shown(&server), issued);
+    let told = ended_with(0, &server.command_line(&["reload"]));
+    assert!(told.contains("read again: certificate "), "{told}");
+    let told = ended_with(0, &server.command_line(&["reload"]));
+    assert!(told.contains("nothing changed"), "{told}");
+}
+
+/// A reload that took a renewed certificate said that nothing had changed; later one that came after a reload which
+/// was refused, and had read the files.
 #[test]
 fn a_reload_tells_which_files_hold_something_else() {
     let site = Site::configured(
@@ -511,6 +576,14 @@ fn a_reload_tells_which_files_hold_something_else() {
     let users = user("alice") + &user("bob");
     server.directory().replace("users", users);
     server.directory().replace("www/404.html", "not here");
+    let sound = server.directory().read("config.toml");
+    let test = "[[test]]\nrequest = 'GET /'\nexpect.status = 404\n";
+    server
+        .directory()
+        .replace("config.toml", format!("{sound}{test}"));
+    let told = ended_with(1, &server.command_line(&["reload"]));
+    assert!(told.contains("nothing was changed"), "{told}");
+    server.directory().replace("config.toml", sound);
     let told = reload();
     assert!(!told.contains("nothing changed"), "{told}");
     for (file, what) in [
