@@ -14,6 +14,7 @@ use rustix::net::sockopt::{socket_acceptconn, socket_type};
 use socket2::SockRef;
 
 use super::predecessor::{PREDECESSOR, Predecessor};
+use super::unix::UnixSocket;
 use crate::address::ListenAddress;
 use crate::log::diagnostic;
 use crate::runtime::sys;
@@ -41,6 +42,15 @@ pub(super) struct Taken {
     pub(super) sockets: Vec<Arc<OwnedFd>>,
     /// What the process that we replace says of the file of the one Unix socket.
     pub(super) description: Option<String>,
+}
+
+/// Sockets that the configuration does not name.
+#[derive(Default)]
+pub(super) struct GivenUp {
+    /// Where the process that we replace still listens with them.
+    pub(super) addresses: Vec<ListenAddress>,
+    /// Those whose files that process has to remove, and leaves to us.
+    pub(super) files: Vec<UnixSocket>,
 }
 
 impl Inherited {
@@ -112,18 +122,25 @@ impl Inherited {
         })
     }
 
-    /// Closes the sockets that were not taken, with a warning. Returns where the process that we
-    /// replace still listens with them.
-    pub(super) fn close_rest(self) -> Vec<ListenAddress> {
-        for InheritedSocket { address, .. } in &self.sockets {
+    /// Gives up the sockets that were not taken, with a warning.
+    pub(super) fn give_up_rest(self) -> GivenUp {
+        let mut given_up = GivenUp::default();
+        for socket in self.sockets {
+            let InheritedSocket {
+                address,
+                fd,
+                description,
+            } = socket;
             diagnostic::warn(format_args!(
                 "the inherited socket at {address} is closed: no server of the configuration listens there"
             ));
+            let described = address.unix().zip(description);
+            let file = described
+                .and_then(|(path, description)| UnixSocket::inherit(path, &fd, &description));
+            given_up.files.extend(file);
+            given_up.addresses.push(address);
         }
-        self.sockets
-            .into_iter()
-            .map(|socket| socket.address)
-            .collect()
+        given_up
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Sockets {
     leaving: Vec<Leaving>,
     /// Where the process that we replace listens, and this configuration does not.
     of_predecessor: Vec<ListenAddress>,
+    /// The Unix sockets among those, until their files are removed.
+    files_of_predecessor: Vec<UnixSocket>,
 }
 
 impl Sockets {
@@ -65,7 +67,9 @@ impl Sockets {
                 .find(|address| listening.includes(address))
                 .cloned();
         }
-        adopted.of_predecessor = inherited.close_rest();
+        let given_up = inherited.give_up_rest();
+        adopted.of_predecessor = given_up.addresses;
+        adopted.files_of_predecessor = given_up.files;
         Ok(adopted)
     }
 
@@ -105,6 +109,8 @@ impl Sockets {
         next.leaving = earlier.cloned().collect();
         next.leaving
             .extend(self.given_up(addresses).map(Leaving::new));
+        next.files_of_predecessor
+            .clone_from(&self.files_of_predecessor);
         Ok(next)
     }
 
@@ -281,9 +287,13 @@ impl Sockets {
         self.unix().for_each(UnixSocket::leave_file);
     }
 
-    /// Has the files of Unix sockets removed at the end: the process that we replace leaves them to us.
-    pub(super) fn own_files(&self) {
+    /// Has the files of Unix sockets removed at the end: the process that we replace leaves them to us. Removes those
+    /// of the sockets that no server of the configuration listens at.
+    pub(super) fn own_files(&mut self) {
         self.unix().for_each(UnixSocket::own_file);
+        for given_up in self.files_of_predecessor.drain(..) {
+            given_up.own_file();
+        }
     }
 
     /// The Unix sockets whose files are ours.

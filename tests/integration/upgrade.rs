@@ -189,6 +189,45 @@ fn the_socket_files_go_over_as_well() {
     assert!(!path.exists());
 }
 
+/// The old process leaves the files to its successor, which had closed the socket that it does not listen at.
+#[test]
+fn the_file_of_a_socket_that_is_not_configured_any_more_is_removed() {
+    let site = Site::new("'/' = { respond = 'ok' }");
+    let id = std::process::id();
+    let [path, other] =
+        ["a", "b"].map(|name| std::env::temp_dir().join(format!("tidegate-leaves-{id}-{name}")));
+    let listen = |paths: &[&std::path::Path]| {
+        let paths = paths
+            .iter()
+            .map(|path| format!(", 'unix:{}'", path.display()));
+        let paths: String = paths.collect();
+        format!("listen = ['127.0.0.1:0'{paths}]")
+    };
+    let server = site.server(&listen(&[&path, &other])).start();
+    let routes = "[server.routes]\n'/' = { respond = 'ok' }\n";
+    let configure = |listen: String| {
+        server.configure(format!(
+            "log.access = false\n[[server]]\n{listen}\n{routes}"
+        ))
+    };
+    server.configure("nonsense");
+    assert!(!server.command_line(&["upgrade"]).status.success());
+    assert!(path.exists(), "no new process has taken over");
+    configure(listen(&[&other]));
+    assert!(server.command_line(&["upgrade"]).status.success());
+    assert!(!path.exists() && other.exists());
+    // What stands there is not the server's by the time of the next upgrade.
+    std::fs::rename(&other, &path).expect("it is there");
+    std::fs::write(&other, "another file").expect("the directory is ours");
+    configure(listen(&[]));
+    assert!(server.command_line(&["upgrade"]).status.success());
+    assert!(other.exists());
+    for path in [path, other] {
+        std::fs::remove_file(path).expect("it is there");
+    }
+    stop(server);
+}
+
 #[test]
 fn a_new_process_that_fails_leaves_the_old_one_serving() {
     let server = Site::new("'/' = { respond = 'ok' }").start();
