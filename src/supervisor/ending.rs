@@ -120,7 +120,8 @@ fn drain_workers(
                 Event::Signal(SIGUSR1 | SIGUSR2 | SIGHUP)
                 | Event::Control(_)
                 | Event::FilesChanged
-                | Event::Apps(_),
+                | Event::Apps(_)
+                | Event::Successor { .. },
             ) => {}
             // Where this is the first process of a container: what a script has left behind has ended.
             Ok(Event::Signal(SIGCHLD)) => runtime::reap_orphans(),
@@ -177,7 +178,11 @@ fn await_connections(
             Event::Signal(SIGUSR1) => log.into_iter().for_each(AccessWriters::reopen),
             // The successor reloads and watches. A command that still reaches this process is not
             // carried out: `control::ask` answers 503, and the client asks again.
-            Event::Signal(_) | Event::Control(_) | Event::FilesChanged | Event::Apps(_) => {}
+            Event::Signal(_)
+            | Event::Control(_)
+            | Event::FilesChanged
+            | Event::Apps(_)
+            | Event::Successor { .. } => {}
         }
     }
     None

@@ -24,6 +24,11 @@ pub(super) enum Event {
     FilesChanged,
     /// What became of applications.
     Apps(AppsNews),
+    /// What this new process, which an upgrade has started, has said until it closed the line.
+    Successor {
+        process: u32,
+        heard: io::Result<Vec<u8>>,
+    },
 }
 
 /// What the thread that runs applications tells.
@@ -49,8 +54,8 @@ impl Event {
             Self::FilesChanged => {
                 diagnostic::debug(format_args!("the configuration's files changed"))
             }
-            // The manager's thread tells itself what has become of processes.
-            Self::Apps(_) => {}
+            // The manager's thread tells itself what has become of processes, and an upgrade what of the new one.
+            Self::Apps(_) | Self::Successor { .. } => {}
         }
     }
 }

@@ -34,6 +34,7 @@ mod reload;
 mod sockets;
 mod staging;
 mod status;
+mod succession;
 mod unix;
 mod upgrade;
 mod upstreams;
@@ -158,6 +159,8 @@ pub(crate) struct Supervisor {
     manager: ServiceManager,
     /// What an upgrade starts.
     program: Program,
+    /// The process that an upgrade has started and waits for.
+    successor: Option<u32>,
     predecessor: Predecessor,
     /// What ran before, while the current generation is not confirmed.
     trial: Option<Trial>,
@@ -246,6 +249,7 @@ impl Supervisor {
             watch: None,
             manager,
             program: Program::ours(),
+            successor: None,
             predecessor,
             trial: None,
             leaving: None,

@@ -152,8 +152,8 @@ impl Supervisor {
                 (request.reply)(reply);
                 return Ok(end);
             }
-            // Of a staging that nothing waits for any more.
-            Occasion::Event(Event::Apps(_)) => {}
+            // Of a staging or an upgrade that nothing waits for any more.
+            Occasion::Event(Event::Apps(_) | Event::Successor { .. }) => {}
             Occasion::Event(Event::WorkerEnded(id)) => {
                 if self.workers.ended(id) {
                     deaths.note()?;

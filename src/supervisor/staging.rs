@@ -8,7 +8,7 @@
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use super::events::{AppsNews, Event};
 use super::{Supervisor, SupervisorError, addresses};
@@ -24,6 +24,16 @@ use crate::runtime;
 const STOPPED: &str = "the server was told to stop before they were ready";
 const TRIAL_IS_OVER: &str =
     "they were not ready when the time was over to confirm the reload on trial, which comes first";
+
+/// What became of an event that came while something else was waited for.
+pub(super) enum Meanwhile {
+    /// It was attended to.
+    Done,
+    /// It asks the server to stop, and is deferred until nothing is waited for any more.
+    Stop,
+    /// It is what was waited for, or has to wait.
+    Left(Event),
+}
 
 impl Supervisor {
     /// Starts the applications. A server that replaces another one waits until they are ready: the other
@@ -75,34 +85,57 @@ impl Supervisor {
                 Some(event) => event,
                 None => continue,
             };
-            match event {
-                Event::Apps(AppsNews::Staged { number, outcome }) if number == awaited => {
-                    return outcome;
+            match self.attend(event) {
+                Meanwhile::Done => {}
+                Meanwhile::Stop => return Err(STOPPED.to_owned()),
+                Meanwhile::Left(Event::Apps(AppsNews::Staged { number, outcome })) => {
+                    if number == awaited {
+                        return outcome;
+                    }
                 }
-                Event::Apps(AppsNews::Staged { .. }) => {}
-                Event::Apps(AppsNews::Ended) => {
+                Meanwhile::Left(Event::Apps(AppsNews::Ended)) => {
                     return Err("no thread runs the applications any more".to_owned());
                 }
-                Event::Signal(SIGCHLD) => runtime::reap_orphans(),
-                Event::Signal(SIGUSR1) => self.log.iter().for_each(AccessWriters::reopen),
-                Event::Signal(SIGTERM | SIGINT) => {
-                    self.deferred.push_back(event);
-                    return Err(STOPPED.to_owned());
-                }
-                Event::WorkerEnded(id) => {
-                    if self.workers.ended(id) {
-                        self.replace_worker();
-                    }
-                }
-                Event::Control(request) => {
-                    if let Some(stop) = self.answer_meanwhile(request) {
-                        self.deferred.push_back(Event::Control(stop));
-                        return Err(STOPPED.to_owned());
-                    }
-                }
-                event => self.deferred.push_back(event),
+                Meanwhile::Left(event) => self.deferred.push_back(event),
             }
         }
+    }
+
+    /// Does what an event asks for that cannot wait until something else was waited for. A confirmation is carried
+    /// out, too, which changes nothing that is waited for: the trial could end while it waited.
+    pub(super) fn attend(&mut self, event: Event) -> Meanwhile {
+        match event {
+            Event::Signal(SIGCHLD) => runtime::reap_orphans(),
+            Event::Signal(SIGUSR1) => self.log.iter().for_each(AccessWriters::reopen),
+            Event::Signal(SIGTERM | SIGINT)
+            | Event::Control(ControlRequest {
+                verb: ControlVerb::Stop { .. },
+                ..
+            }) => {
+                self.deferred.push_back(event);
+                return Meanwhile::Stop;
+            }
+            // `tidegate serve` has nothing to read again: its terminal was closed.
+            Event::Signal(SIGHUP) if self.file.is_none() => {
+                self.deferred.push_back(event);
+                return Meanwhile::Stop;
+            }
+            Event::WorkerEnded(id) => {
+                if self.workers.ended(id) {
+                    self.replace_worker();
+                }
+            }
+            Event::Control(ControlRequest {
+                verb:
+                    verb @ (ControlVerb::Status
+                    | ControlVerb::Counters
+                    | ControlVerb::Explain(_)
+                    | ControlVerb::Confirm),
+                reply,
+            }) => reply(self.carry_out(verb).0),
+            event => return Meanwhile::Left(event),
+        }
+        Meanwhile::Done
     }
 
     /// Waits for the next event, or until the reason to go on waiting may be gone.
@@ -126,23 +159,6 @@ impl Supervisor {
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => unreachable!("we hold a sender ourselves"),
         }
-    }
-
-    /// Answers a question, and a confirmation, which changes nothing that is staged: the trial could end while it
-    /// waited. A request that would change the server waits, unless it is the one to stop, which is returned.
-    fn answer_meanwhile(&mut self, request: ControlRequest) -> Option<ControlRequest> {
-        match request.verb {
-            ControlVerb::Stop { .. } => return Some(request),
-            ControlVerb::Status
-            | ControlVerb::Counters
-            | ControlVerb::Explain(_)
-            | ControlVerb::Confirm => {
-                let (reply, _) = self.carry_out(request.verb);
-                (request.reply)(reply);
-            }
-            _ => self.deferred.push_back(Event::Control(request)),
-        }
-        None
     }
 
     /// Has new processes of an application take the place of those that run.

@@ -69,6 +69,8 @@ pub(super) struct Facts {
     /// When that generation started, in ISO 8601.
     pub(super) since: String,
     pub(super) waits_for_confirmation: bool,
+    /// The process that an upgrade waits for.
+    pub(super) successor: Option<u32>,
     pub(super) file: Option<String>,
     pub(super) control: Option<String>,
     pub(super) listeners: Vec<String>,
@@ -110,6 +112,7 @@ impl Supervisor {
             generation: self.number,
             since: self.since.generation(),
             waits_for_confirmation: self.trial.is_some(),
+            successor: self.successor,
             file: self.file.as_ref().map(|file| file.display().to_string()),
             control: control.map(|control| control.path().display().to_string()),
             listeners: self.addresses().map(ToString::to_string).collect(),
@@ -161,6 +164,7 @@ impl Facts {
         let further = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "process": std::process::id(),
+            "successor": self.successor,
             "generation": {
                 "number": self.generation,
                 "since": self.since,
@@ -214,9 +218,13 @@ impl Facts {
             ""
         };
         let generation = format!("{} since {}{waits}", self.generation, self.since);
+        let successor = self.successor.map(|process| {
+            format!(", an upgrade is under way: process {process} does not serve yet")
+        });
+        let process = std::process::id().to_string() + &successor.unwrap_or_default();
         let rows = [
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
-            ("process", std::process::id().to_string()),
+            ("process", process),
             ("generation", generation),
             ("file", self.file.clone().unwrap_or_default()),
             ("control", self.control.clone().unwrap_or_default()),

@@ -28,12 +28,12 @@ use serde_json::json;
 
 use super::Supervisor;
 use super::notify::{ServiceManager, State};
-use super::predecessor::{PREDECESSOR, READY};
+use super::predecessor::PREDECESSOR;
 use super::unix::UnixSocket;
 use crate::control::ControlReply;
 use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::runtime::{is_first_process, open_files_before, spawn_thread, sys};
+use crate::runtime::{is_first_process, open_files_before, sys};
 
 /// How long the new process may take until it serves, without the time for its applications; after that it
 /// is killed.
@@ -60,8 +60,28 @@ pub(super) enum UpgradeError {
         "the new process ended ({status}) before it served; what it wrote on the server's standard error says why"
     )]
     Ended { status: ExitStatus },
+    #[error("the server was told to stop before the new process served, which was ended")]
+    Stopped,
     #[error("cannot hear the new process")]
     Line(#[source] io::Error),
+}
+
+impl UpgradeError {
+    /// Nothing was heard from the new process within `patience`, or because of `error`.
+    pub(super) fn unheard(error: io::Error, patience: Duration) -> Self {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            Self::Late(patience)
+        } else {
+            Self::Line(error)
+        }
+    }
+}
+
+/// A new process that was started in our place.
+pub(super) struct Successor {
+    pub(super) child: Child,
+    /// What it writes on when it serves.
+    pub(super) line: UnixStream,
 }
 
 impl Supervisor {
@@ -85,8 +105,8 @@ impl Supervisor {
         let sockets = self.sockets.descriptors();
         let secrets = self.generation.ticket_keys().to_octets();
         let names = self.sockets.descriptions(&sockets).join(":");
-        let program = &self.program;
-        let successor = program.start_successor(&sockets, &names, &secrets, patience)?;
+        let successor = self.program.start_successor(&sockets, &names, &secrets)?;
+        let successor = self.wait_for_successor(successor, patience)?;
         // The files of the sockets belong to the successor by now.
         self.sockets.leave_files();
         self.control.iter().for_each(UnixSocket::leave_file);
@@ -117,10 +137,11 @@ pub(super) fn describe(successor: u32) -> String {
 
 /// Describes an upgrade that failed.
 pub(super) fn refusal(error: &UpgradeError) -> String {
-    format!(
-        "no upgrade, the server that ran goes on: {}",
-        diagnostic::chain(error)
-    )
+    let goes_on = match error {
+        UpgradeError::Stopped => "",
+        _ => ", the server that ran goes on",
+    };
+    format!("no upgrade{goes_on}: {}", diagnostic::chain(error))
 }
 
 /// The reply to `tidegate upgrade`.
@@ -160,42 +181,25 @@ impl Program {
     }
 
     /// Starts the program again with the listening sockets, their `names`, and `secrets`, which no other
-    /// process learns, and waits until the new process serves, for as long as `patience`. Returns its
-    /// process number.
+    /// process learns.
     ///
     /// # Errors
-    /// Why it does not serve; by then it has ended.
+    /// Why it cannot be started.
     pub(super) fn start_successor(
         &self,
         sockets: &[Arc<OwnedFd>],
         names: &str,
         secrets: &[u8],
-        patience: Duration,
-    ) -> Result<u32, UpgradeError> {
+    ) -> Result<Successor, UpgradeError> {
         let (mut ours, theirs) = UnixStream::pair().map_err(UpgradeError::Line)?;
         // The new process reads it when it has started; a socket has room for this little.
         ours.write_all(secrets).map_err(UpgradeError::Line)?;
-        let mut child = self.spawn(sockets, names, &theirs)?;
-        drop(theirs);
+        let child = self.spawn(sockets, names, &theirs)?;
         let (process, count) = (child.id(), sockets.len());
         diagnostic::debug(format_args!(
             "process {process} has {count} sockets of ours, and is waited for"
         ));
-        let heard = hear(ours, patience);
-        if matches!(&heard, Ok(said) if said == READY) {
-            // It may be replaced as well, and end while this process has a connection. Without a thread its
-            // number stays taken until this process ends.
-            let _ = spawn_thread("tidegate-reap", move || drop(child.wait()));
-            return Ok(process);
-        }
-        let status = end(&mut child, heard.is_err()).map_err(UpgradeError::Line)?;
-        match heard {
-            Ok(_) => Err(UpgradeError::Ended { status }),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                Err(UpgradeError::Late(patience))
-            }
-            Err(error) => Err(UpgradeError::Line(error)),
-        }
+        Ok(Successor { child, line: ours })
     }
 
     /// Starts the program; the new process has the sockets and the line as open descriptors.
@@ -236,7 +240,7 @@ impl Program {
 ///
 /// # Errors
 /// `WouldBlock` if the new process does not close the line in time.
-fn hear(mut line: UnixStream, patience: Duration) -> io::Result<Vec<u8>> {
+pub(super) fn hear(mut line: UnixStream, patience: Duration) -> io::Result<Vec<u8>> {
     // The new process writes once at most, so we wait no longer than this in all.
     line.set_read_timeout(Some(patience))?;
     let mut said = Vec::new();
@@ -246,10 +250,9 @@ fn hear(mut line: UnixStream, patience: Duration) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Waits until the new process has ended. Kills it if that is to be `by_force`, or if it does not end in time
-/// though it has closed the line.
-fn end(child: &mut Child, by_force: bool) -> io::Result<ExitStatus> {
-    let until = Instant::now() + if by_force { Duration::ZERO } else { PATIENCE };
+/// Waits until the new process has ended. Kills it if it does not end within `patience`.
+pub(super) fn end(child: &mut Child, patience: Duration) -> io::Result<ExitStatus> {
+    let until = Instant::now() + patience;
     while Instant::now() < until {
         if let Some(status) = child.try_wait()? {
             return Ok(status);

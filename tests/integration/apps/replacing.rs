@@ -275,6 +275,44 @@ fn an_upgrade_whose_processes_do_not_become_ready_is_refused() {
     assert_eq!(answered(&get(&server, "/")).1, before[0]);
 }
 
+/// While a successor waited for its application, the server answered no command, and no signal ended it.
+#[test]
+fn commands_do_not_wait_for_a_successor() {
+    for stops_by_signal in [true, false] {
+        let mut server = site(&program("1")).start();
+        wait_for_instances(&server, 1, "ready");
+        server.configure(configuration(
+            "command = ['sh', '-c', 'echo waits; exec sleep 1000', '${SOCKET}']\nready_timeout = '1h'",
+        ));
+        server.signal(Signal::USR2);
+        server.wait_for_line(|line| line.ends_with("]: waits"));
+        let under_way = "an upgrade is under way";
+        let told = ended_with(0, &server.command_line(&["status"]));
+        assert!(told.contains(under_way), "{told}");
+        let successor = told.split("process ").find_map(|rest| {
+            let (number, _) = rest.split_once(" does not serve yet")?;
+            number.parse::<u32>().ok()
+        });
+        for command in ["reload", "upgrade"] {
+            let told = ended_with(1, &server.command_line(&[command]));
+            assert!(told.contains(under_way), "{told}");
+        }
+        server.signal(Signal::HUP);
+        server.wait_for_line(|line| line.contains("SIGHUP is refused"));
+        if stops_by_signal {
+            server.signal(Signal::TERM);
+        } else {
+            ended_with(0, &server.command_line(&["stop"]));
+        }
+        assert!(server.wait().expect("our own child").success());
+        let successor = format!("/proc/{}", successor.expect("a process"));
+        assert!(!std::path::Path::new(&successor).exists());
+        let lines = server.diagnostics();
+        let is_told = |line: &String| line.contains("told to stop before the new process served");
+        assert!(lines.iter().any(is_told), "{lines:?}");
+    }
+}
+
 /// Further sockets, of more workers or of a new address, took connections while nothing accepted from them
 /// yet; a refusal reset those connections, and left a socket with its new permissions.
 #[test]
