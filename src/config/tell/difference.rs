@@ -205,7 +205,10 @@ fn server_changes(
         );
         changes.push(Change::new(moved));
     }
-    changes.extend(settings(&title, &own_keys(old), &own_keys(new)));
+    let is_same = old.http_redirect == new.http_redirect;
+    let own = [own_keys(old), own_keys(new)];
+    let [was, is] = own.map(|keys| without_if(is_same, "http_redirect", keys));
+    changes.extend(settings(&title, &was, &is));
     let policies = ((&old.policy, outer.0), (&new.policy, outer.1));
     changes.extend(policy(&title, Level::Server, policies.0, policies.1));
     changes.extend(routes(old, new, scope));
@@ -217,6 +220,12 @@ fn server_changes(
 fn own_keys(server: &Server) -> Table {
     let mut table = show_own_keys(server);
     table.retain(|(key, _)| !matches!(key.as_str(), "listen" | "hosts"));
+    table
+}
+
+/// `table` without `key` if addresses there are the same: the path of a Unix socket may be written in several ways.
+fn without_if(is_same: bool, key: &str, mut table: Table) -> Table {
+    table.retain(|(other, _)| !is_same || other != key);
     table
 }
 
@@ -295,7 +304,9 @@ fn streams(old: &Config, new: &Config) -> Vec<Change> {
             continue;
         };
         let before = left.remove(before);
-        let (was, is) = (show_stream(before), show_stream(stream));
+        let is_same = before.listen == stream.listen;
+        let [was, is] =
+            [before, stream].map(|stream| without_if(is_same, "listen", show_stream(stream)));
         changes.extend(settings(&format!("{}: ", name(stream)), &was, &is));
     }
     changes.extend(
@@ -407,6 +418,24 @@ mod tests {
             !none.iter().any(|change| change.contains("second")),
             "{none:?}"
         );
+    }
+
+    /// A reload told that a stream listened elsewhere, from one spelling of the path to the other.
+    #[test]
+    fn a_path_of_a_socket_that_is_written_in_another_way_is_no_change() {
+        let server = "[[server]]\nlisten = \"unix:/tmp/a\"\nhttp_redirect = \"unix:/tmp/b\"\n\
+                      tls = { certificate = \"../tls/localhost.pem\", key = \"../tls/localhost.key\" }\n\
+                      routes.\"/\" = { respond = \"a\" }\n";
+        let stream = "[[stream]]\nlisten = \"unix:/tmp/c\"\nproxy = \"127.0.0.1:1\"\n";
+        let text = format!("{server}{stream}");
+        let respelled = text.replace("/tmp/", "/tmp/../tmp/./");
+        assert_eq!(difference(&config(&text), &config(&respelled)), []);
+        let moved = difference(&config(&text), &config(&text.replace("tmp/c", "tmp/d")));
+        assert!(!moved.is_empty());
+        let moved = difference(&config(&text), &config(&text.replace("tmp/b", "tmp/d")));
+        let told: Vec<String> = moved.iter().map(Change::to_string).collect();
+        let expected = "http_redirect [\"unix:/tmp/b\"] → [\"unix:/tmp/d\"]";
+        assert!(told.iter().any(|told| told.ends_with(expected)), "{told:?}");
     }
 
     const BASE: &str = "\
