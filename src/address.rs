@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Where this server listens.
@@ -127,6 +127,11 @@ pub(crate) enum UpstreamAddress {
     Ip(SocketAddr),
     /// The path of a Unix socket, short enough for the system.
     Unix(PathBuf),
+    /// A server of this machine. It listens at a loopback address of either family, or of both, and is one
+    /// server all the same: see [`at_localhost`].
+    Localhost {
+        port: u16,
+    },
     /// A name, as the operator writes it, and a port.
     Name {
         name: String,
@@ -160,7 +165,7 @@ impl UpstreamAddress {
     /// Its name as the operator writes it, or its IP address; `localhost` for a socket.
     pub(crate) fn host(&self) -> String {
         match self {
-            Self::Unix(_) => "localhost".to_owned(),
+            Self::Unix(_) | Self::Localhost { .. } => LOCALHOST.to_owned(),
             // What stands behind the service and its protocol.
             Self::Srv { name } => {
                 let is_of_service = |label: &&str| label.starts_with('_');
@@ -234,10 +239,22 @@ impl fmt::Display for UpstreamAddress {
         match self {
             Self::Ip(address) => write!(f, "{address}"),
             Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+            Self::Localhost { port } => write!(f, "{LOCALHOST}:{port}"),
             Self::Name { name, port, .. } => write!(f, "{name}:{port}"),
             Self::Srv { name } => write!(f, "{SRV}{name}"),
         }
     }
+}
+
+/// The name of this machine itself. It is never looked up (RFC 6761 §6.3).
+pub(crate) const LOCALHOST: &str = "localhost";
+
+/// The addresses of [`UpstreamAddress::Localhost`], in the order in which they are tried.
+pub(crate) fn at_localhost(port: u16) -> [SocketAddr; 2] {
+    [
+        (Ipv4Addr::LOCALHOST, port).into(),
+        (Ipv6Addr::LOCALHOST, port).into(),
+    ]
 }
 
 /// The prefix before the name of a service.
@@ -333,6 +350,16 @@ mod tests {
                 "localhost",
             ),
             (Scheme::Https, service, "shop.internal"),
+            (
+                Scheme::Plain,
+                UpstreamAddress::Localhost { port: 8000 },
+                "localhost:8000",
+            ),
+            (
+                Scheme::Https,
+                UpstreamAddress::Localhost { port: 443 },
+                "localhost",
+            ),
         ] {
             assert_eq!(address.host_field(scheme), expected);
         }

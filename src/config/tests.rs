@@ -259,7 +259,8 @@ fn every_verb_arrives_in_the_order_of_the_file() {
     };
     assert_eq!(ready.upstreams, ["http://127.0.0.1:8000"]);
     assert!(blog.peer == UpstreamAddress::Ip(([127, 0, 0, 1], 9000).into()));
-    assert!(blog.peer == wiki.peer && blog.sendfile && !blog.static_files);
+    assert!(wiki.peer == UpstreamAddress::Localhost { port: 9000 });
+    assert!(blog.sendfile && !blog.static_files);
     assert!(blog.root.is_absolute() && blog.scripts == [".php", ".phtml", ".html"]);
     assert_eq!(blog.timeout, Duration::from_secs(5));
     assert_eq!(blog.send_files[0].url.as_deref(), Some("/protected"));
@@ -351,7 +352,7 @@ fn every_option_of_a_proxy_arrives() {
         host: HostField::Upstream,
         strip_prefix: true,
         upgrade: Vec::new(),
-        ..Proxy::to(text("http://127.0.0.1:8000"))
+        ..Proxy::to(text("http://localhost:8000"))
     };
     assert_eq!(**by_id, expected);
 }
@@ -410,7 +411,8 @@ fn every_setting_of_an_upstream_arrives() {
             "shop",
             "store",
             "http://127.0.0.1:4181",
-            "http://127.0.0.1:8000"
+            "http://127.0.0.1:8000",
+            "http://localhost:8000"
         ]
     );
     let ip = |text: &str| UpstreamAddress::Ip(text.parse().expect("an address"));

@@ -21,6 +21,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::localhost;
 use super::security::TlsFault;
 use super::server::Server;
 use crate::address::UpstreamAddress;
@@ -97,7 +98,7 @@ impl Buffers {
 
 impl Connection {
     /// Connects to `address`. Where a name leads to several addresses, they are tried in their order,
-    /// and each has an equal part of `timeout`.
+    /// and each has an equal part of `timeout`. The two of localhost are tried as [`localhost::connect`] says.
     ///
     /// # Errors
     /// What the system says, of a name's last address; `TimedOut` after `timeout`.
@@ -296,6 +297,10 @@ async fn connect_once(address: &UpstreamAddress, timeout: Duration) -> io::Resul
         }
         UpstreamAddress::Unix(path) => {
             Stream::connect_unix(path, runtime::deadline_after(timeout)).await
+        }
+        // In a box, so that a connection to one address has no room for two.
+        UpstreamAddress::Localhost { port } => {
+            Box::pin(localhost::connect(*port, runtime::deadline_after(timeout))).await
         }
         UpstreamAddress::Name { found, .. } => connect_to_any(found, timeout).await,
         // Does not occur: a group replaces a service by the addresses that it leads to.

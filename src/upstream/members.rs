@@ -17,7 +17,7 @@ use crate::address::UpstreamAddress;
 /// What a group says of one of its servers.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    /// An IP address and port, or a Unix socket.
+    /// An IP address and port, a port of localhost, or a Unix socket.
     pub(super) address: UpstreamAddress,
     /// What `Host` says of it: the name that leads to it, if one does.
     pub(super) host: Arc<str>,

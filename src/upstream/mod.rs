@@ -40,6 +40,7 @@ pub(crate) mod housekeeping;
 mod instances;
 mod kept;
 mod line;
+mod localhost;
 mod members;
 mod names;
 mod report;

@@ -32,7 +32,9 @@ impl Target {
 pub(super) fn is_name(address: &UpstreamAddress) -> bool {
     match address {
         UpstreamAddress::Name { .. } | UpstreamAddress::Srv { .. } => true,
-        UpstreamAddress::Ip(_) | UpstreamAddress::Unix(_) => false,
+        UpstreamAddress::Ip(_) | UpstreamAddress::Localhost { .. } | UpstreamAddress::Unix(_) => {
+            false
+        }
     }
 }
 
@@ -40,9 +42,10 @@ pub(super) fn is_name(address: &UpstreamAddress) -> bool {
 pub(super) fn found_before(address: &UpstreamAddress) -> Vec<Target> {
     match address {
         UpstreamAddress::Name { found, .. } => found.iter().copied().map(Target::at).collect(),
-        UpstreamAddress::Ip(_) | UpstreamAddress::Unix(_) | UpstreamAddress::Srv { .. } => {
-            Vec::new()
-        }
+        UpstreamAddress::Ip(_)
+        | UpstreamAddress::Localhost { .. }
+        | UpstreamAddress::Unix(_)
+        | UpstreamAddress::Srv { .. } => Vec::new(),
     }
 }
 
@@ -58,7 +61,8 @@ pub(super) fn look_up(address: &UpstreamAddress) -> io::Result<Vec<Target>> {
         }
         UpstreamAddress::Srv { name } => targets_of_service(&srv::look_up(name)?)?,
         UpstreamAddress::Ip(address) => vec![Target::at(*address)],
-        UpstreamAddress::Unix(_) => Vec::new(),
+        // Neither is a name that is looked up.
+        UpstreamAddress::Localhost { .. } | UpstreamAddress::Unix(_) => Vec::new(),
     };
     if targets.is_empty() {
         let sentence = "it has no address";

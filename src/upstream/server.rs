@@ -19,7 +19,7 @@ use crate::address::UpstreamAddress;
 #[derive(Debug)]
 pub(crate) struct Server {
     id: u64,
-    /// An IP address and port, or a Unix socket.
+    /// An IP address and port, a port of localhost, or a Unix socket.
     address: UpstreamAddress,
     /// The same as text, for the records of requests.
     name: Arc<str>,

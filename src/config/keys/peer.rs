@@ -56,7 +56,9 @@ pub(super) fn look_up(
             UpstreamAddress::Unix(path)
         }
         // The running server looks a service up.
-        address @ (UpstreamAddress::Ip(_) | UpstreamAddress::Srv { .. }) => address,
+        address @ (UpstreamAddress::Ip(_)
+        | UpstreamAddress::Localhost { .. }
+        | UpstreamAddress::Srv { .. }) => address,
     }
 }
 

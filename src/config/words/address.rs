@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::address::{ListenAddress, UNIX, UpstreamAddress};
+use crate::address::{LOCALHOST, ListenAddress, UNIX, UpstreamAddress};
 use crate::config::complaint::fault::Fault;
 use crate::config::model::{Cidr, HostPattern};
 
@@ -30,8 +30,8 @@ pub(crate) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, Fault> {
         .collect())
 }
 
-/// Reads where an application server listens: `unix:PATH`, `IP:PORT`, `[v6]:PORT`, `NAME:PORT`, or
-/// `localhost:PORT`, which is the loopback address of version 4. The caller looks names up.
+/// Reads where an application server listens: `unix:PATH`, `IP:PORT`, `[v6]:PORT`, `localhost:PORT` or
+/// `NAME:PORT`. The caller looks names up.
 pub(crate) fn parse_peer(text: &str) -> Result<UpstreamAddress, Fault> {
     const HELP: &str = "write \"unix:/run/php/php-fpm.sock\", \"127.0.0.1:9000\" or \"php:9000\"";
     if let Some(path) = text.strip_prefix(UNIX) {
@@ -59,19 +59,15 @@ pub(crate) fn parse_peer(text: &str) -> Result<UpstreamAddress, Fault> {
     }
 }
 
-/// Reads `IP:PORT`, `[v6]:PORT`, `NAME:PORT`, or `localhost:PORT`, which is the loopback address of
-/// version 4.
+/// Reads `IP:PORT`, `[v6]:PORT`, `localhost:PORT` or `NAME:PORT`.
 pub(super) fn parse_socket_address(text: &str) -> Option<UpstreamAddress> {
-    let ip = text
-        .strip_prefix("localhost:")
-        .map(|port| format!("127.0.0.1:{port}"));
-    match ip.as_deref().unwrap_or(text).parse::<SocketAddr>() {
+    match text.parse::<SocketAddr>() {
         Ok(address) => Some(UpstreamAddress::Ip(address)),
         Err(_) => parse_named_peer(text),
     }
 }
 
-/// Reads `NAME:PORT`. Names of digits alone are addresses that are written wrongly.
+/// Reads `NAME:PORT`, of which `localhost` is a name that is not looked up. Names of digits alone are addresses that are written wrongly.
 fn parse_named_peer(text: &str) -> Option<UpstreamAddress> {
     let (name, port) = text.rsplit_once(':')?;
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -80,6 +76,9 @@ fn parse_named_peer(text: &str) -> Option<UpstreamAddress> {
         && name.split('.').all(|label| !label.is_empty());
     let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
     let port = port.parse().ok().filter(|port| is_port && *port != 0)?;
+    if name.eq_ignore_ascii_case(LOCALHOST) {
+        return Some(UpstreamAddress::Localhost { port });
+    }
     is_name.then(|| UpstreamAddress::Name {
         name: name.to_owned(),
         port,

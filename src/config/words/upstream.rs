@@ -7,7 +7,7 @@
 //!            unix:PATH             one server, at a Unix socket
 //! of a stream  a name, or an address as in `servers`
 //!            tls://HOST:PORT       one server, over TLS
-//! servers    IP:PORT  [v6]:PORT  NAME:PORT  unix:PATH  srv:NAME, and all of these URLs;
+//! servers    IP:PORT  [v6]:PORT  localhost:PORT  NAME:PORT  unix:PATH  srv:NAME, and all of these URLs;
 //!            srv:_https.… is a service over TLS
 //! ```
 
@@ -316,7 +316,7 @@ mod tests {
     fn reads_what_proxy_asks() {
         for (text, expected) in [
             ("http://127.0.0.1:8000", "127.0.0.1:8000"),
-            ("HTTP://localhost", "127.0.0.1:80"),
+            ("HTTP://localhost", "localhost:80"),
             ("http://[::1]", "[::1]:80"),
             ("http://[::1]:8000", "[::1]:8000"),
             ("http://app.internal", "app.internal:80"),
@@ -339,7 +339,8 @@ mod tests {
     fn reads_servers_of_an_upstream() {
         for (text, expected) in [
             ("127.0.0.1:8000", "127.0.0.1:8000"),
-            ("localhost:8000", "127.0.0.1:8000"),
+            ("localhost:8000", "localhost:8000"),
+            ("https://LOCALHOST", "https://localhost:443"),
             ("[::1]:8000", "[::1]:8000"),
             ("app:8000", "app:8000"),
             ("http://app", "app:80"),

@@ -77,7 +77,10 @@ impl Probe {
                 stream.set_write_timeout(Some(PATIENCE))?;
                 self.request_by(&stream, |left| stream.set_read_timeout(Some(left)))
             }
-            UpstreamAddress::Name { .. } | UpstreamAddress::Srv { .. } => Ok(false),
+            // Does not occur: an instance listens at an IP address or a Unix socket.
+            UpstreamAddress::Localhost { .. }
+            | UpstreamAddress::Name { .. }
+            | UpstreamAddress::Srv { .. } => Ok(false),
         }
     }
 

@@ -35,6 +35,8 @@ mod load;
 mod trailers;
 // TLS to upstreams.
 mod tls;
+// A server at localhost, which is at either loopback address.
+mod localhost;
 // `Upgrade`, and tunnels.
 mod upgrade;
 

@@ -137,7 +137,7 @@ impl Upstream {
     /// Listens at a port where another upstream listened before.
     pub(crate) fn listen_again_at(address: &str) -> Self {
         let address: SocketAddr = address.parse().expect("the address of an upstream");
-        Self::bind(Domain::IPV4, &address.into())
+        Self::bind(Domain::for_address(address), &address.into())
     }
 
     /// Listens at a Unix socket.
@@ -163,7 +163,7 @@ impl Upstream {
 
     fn bind(domain: Domain, address: &SockAddr) -> Self {
         let listener = Socket::new(domain, Type::STREAM, None).expect("a socket");
-        if domain == Domain::IPV4 {
+        if domain != Domain::UNIX {
             listener.set_reuse_address(true).expect("it is new");
         }
         listener.bind(address).expect("the address is free");

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::address::{ListenAddress, SocketPath, UpstreamAddress};
+use crate::address::{ListenAddress, SocketPath, UpstreamAddress, at_localhost};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::tree::node::Context;
 
@@ -37,6 +37,9 @@ fn leads_to(address: &UpstreamAddress, own: &ListenAddress) -> bool {
             SocketPath::new(path.clone()) == *own
         }
         (UpstreamAddress::Ip(ip), ListenAddress::Ip(own)) => accepts(*own, *ip),
+        (UpstreamAddress::Localhost { port }, ListenAddress::Ip(own)) => {
+            at_localhost(*port).iter().any(|ip| accepts(*own, *ip))
+        }
         (UpstreamAddress::Name { found, .. }, ListenAddress::Ip(own)) => {
             found.iter().any(|ip| accepts(*own, *ip))
         }
@@ -81,5 +84,16 @@ mod tests {
         };
         assert!(leads_to(&name, &ListenAddress::Ip(ip("127.0.0.1:80"))));
         assert!(!leads_to(&name, &own));
+        let localhost = UpstreamAddress::Localhost { port: 80 };
+        for (own, expected) in [
+            ("127.0.0.1:80", true),
+            ("[::1]:80", true),
+            ("[::]:80", true),
+            ("[::1]:81", false),
+            ("192.0.2.1:80", false),
+        ] {
+            let is_found = leads_to(&localhost, &ListenAddress::Ip(ip(own)));
+            assert_eq!(is_found, expected, "{own}");
+        }
     }
 }
