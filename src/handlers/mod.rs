@@ -245,6 +245,12 @@ impl Handler {
         }
     }
 
+    /// Whether its responses are those of another server, which evaluates conditions itself: of what that answers
+    /// with 304 or in part, only the server that was asked knows the whole.
+    pub(crate) fn passes_responses_on(&self) -> bool {
+        matches!(self, Self::Proxy(_))
+    }
+
     /// Whether [`answer_now`](Self::answer_now) never has a response.
     pub(crate) fn always_waits(&self) -> bool {
         match self {

@@ -17,6 +17,7 @@ use super::list;
 use super::negotiation::{ContentCoding, select_coding, select_coding_of_stream};
 use super::request::RequestHead;
 use super::status::Status;
+use super::validator::EntityTag;
 
 /// What the operator says about compression, for the responses of a route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -160,6 +161,43 @@ impl Compression {
         }
     }
 
+    /// Whether the whole could be coded of which a response of `status`, a 304 or a 206, has `fields`. What they
+    /// leave open, as a 304 its type, may be so.
+    fn may_suit_whole(&self, status: Status, fields: &FieldList) -> bool {
+        let is_part = status == Status::PARTIAL_CONTENT;
+        let content_type = fields.find("Content-Type");
+        // That of the whole stands within its parts.
+        let content_type = content_type.filter(|value| !(is_part && is_of_parts(value)));
+        let length = fields.find("Content-Range").and_then(complete_length);
+        let lets_change =
+            |line: &FieldLine| !(line.is_named("Cache-Control") && forbids_changes(&line.value));
+        !is_coded(fields)
+            && fields.iter().all(lets_change)
+            && content_type.is_none_or(|value| self.has_type(value))
+            && length.is_none_or(|length| length >= self.min_size)
+    }
+
+    /// Has `fields` of a 304 or a 206, which a server or a program behind this one has answered to the request of
+    /// `head`, say what they would of the whole content (RFC 9110 §15.3.7, §15.4.5): that is compressed here.
+    /// A part keeps its strong tag, because it is one of the content without a coding.
+    pub(crate) fn describe_unseen(
+        &self,
+        status: Status,
+        fields: &mut FieldList,
+        head: &RequestHead<'_>,
+    ) {
+        if !matches!(status, Status::NOT_MODIFIED | Status::PARTIAL_CONTENT)
+            || !self.may_suit_whole(status, fields)
+        {
+            return;
+        }
+        fields.vary_by(b"Accept-Encoding");
+        let names_none = head.fields.first(Known::IfNoneMatch).is_none();
+        if status == Status::NOT_MODIFIED && names_none && self.coding_for(head).is_ok() {
+            weaken_tag(fields);
+        }
+    }
+
     /// The length up to which content that is compressed while it is sent may be in Brotli, where gzip would do
     /// as well: `coding::encoder` says why.
     pub(crate) const MAX_BROTLI: u64 = 256 * 1024;
@@ -233,6 +271,28 @@ impl fmt::Display for TypePattern {
             Self::Exactly(name) => f.write_str(name),
         }
     }
+}
+
+/// Makes the entity tag among `fields` a weak one, if it is strong.
+pub(crate) fn weaken_tag(fields: &mut FieldList) {
+    if let Some(tag) = fields.find_mut("ETag")
+        && EntityTag::parse(tag).is_some_and(|tag| !tag.weak)
+    {
+        tag.splice(0..0, *b"W/");
+    }
+}
+
+/// Whether `content_type` is that of several parts in one response.
+fn is_of_parts(content_type: &[u8]) -> bool {
+    const TYPE: &[u8] = b"multipart/byteranges";
+    let start = content_type.get(..TYPE.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
+}
+
+/// The length of the whole that a value of `Content-Range` says, if it says one.
+fn complete_length(content_range: &[u8]) -> Option<u64> {
+    let (_, length) = str::from_utf8(content_range).ok()?.rsplit_once('/')?;
+    length.parse().ok()
 }
 
 /// Whether the client of `head` asks for content as it is (RFC 9111 §5.2.1.6).

@@ -44,6 +44,9 @@ pub(crate) fn represent<'c>(
         if matches!(content, DuplexContent::Problem(_)) {
             remove_description(&mut fields);
         }
+        if let Some(rules) = &request.changes.compression {
+            rules.describe_unseen(status, &mut fields, head);
+        }
         return response(status, &fields, content, head);
     }
     // As the whole content says, which is compressed later: a 304 and a part say the same (RFC 9110 §15.4.5).

@@ -230,7 +230,7 @@ fn what_gains_nothing_or_must_stay_is_sent_as_it_is() {
             format!("{html}Content-Range: bytes 0-2999/9000\r\n"),
             &long,
             "identity",
-            None,
+            Some("Accept-Encoding"),
         ),
         (
             "",
@@ -341,6 +341,113 @@ fn a_client_that_has_it_in_a_coding_is_told_so_by_the_tag_that_it_knows() {
             (response.status, response.field("ETag")),
             (304, Some(expected))
         );
+    }
+}
+
+/// What an upstream answered with 304 or 206 said neither `Vary` nor the tag of the compressed 200, so that a cache
+/// sent the content in a coding to clients that take none.
+#[test]
+fn what_an_upstream_answers_with_304_or_206_describes_the_compressed_200() {
+    let upstream = Upstream::listen();
+    let proxy = format!("proxy = '{}', compress = true", upstream.url());
+    let site = Site::new(&format!(
+        "'/' = {{ {proxy} }}\n'/set' = {{ {proxy}, headers = {{ ETag = '\"v1\"' }} }}"
+    ));
+    let server = site.start();
+    let (unchanged, part) = ("304 Not Modified\r\n", "206 Partial Content\r\n");
+    let (tag, html, png) = (
+        "ETag: \"7\"\r\n",
+        "Content-Type: text/html\r\n",
+        "Content-Type: image/png\r\n",
+    );
+    let of_long = "Content-Range: bytes 0-1/5000\r\n";
+    let since = "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    let range = "Range: bytes=0-1\r\n";
+    let vary = Some("Accept-Encoding");
+    for (target, lines, fields, found_tag, found_vary) in [
+        (
+            "/",
+            format!("{ANY}{since}"),
+            format!("{unchanged}{tag}"),
+            Some("W/\"7\""),
+            vary,
+        ),
+        (
+            "/",
+            since.to_owned(),
+            format!("{unchanged}{tag}"),
+            Some("\"7\""),
+            vary,
+        ),
+        (
+            "/",
+            format!("{ANY}{since}"),
+            unchanged.to_owned(),
+            None,
+            vary,
+        ),
+        (
+            "/",
+            format!("{ANY}If-None-Match: \"7\"\r\n"),
+            format!("{unchanged}{tag}"),
+            Some("\"7\""),
+            vary,
+        ),
+        (
+            "/",
+            format!("{ANY}{since}"),
+            format!("{unchanged}{tag}{png}"),
+            Some("\"7\""),
+            None,
+        ),
+        (
+            "/",
+            format!("{ANY}{range}"),
+            format!("{part}{tag}{html}{of_long}"),
+            Some("\"7\""),
+            vary,
+        ),
+        (
+            "/",
+            format!("{ANY}{range}"),
+            format!("{part}{tag}{png}{of_long}"),
+            Some("\"7\""),
+            None,
+        ),
+        (
+            "/",
+            format!("{ANY}{range}"),
+            format!("{part}{tag}{html}Content-Range: bytes 0-1/500\r\n"),
+            Some("\"7\""),
+            None,
+        ),
+        (
+            "/set",
+            format!("{ANY}{range}"),
+            format!("{part}{tag}{html}{of_long}"),
+            Some("W/\"v1\""),
+            vary,
+        ),
+        (
+            "/set",
+            format!("{ANY}{range}"),
+            format!("{part}{tag}{png}{of_long}"),
+            Some("\"v1\""),
+            None,
+        ),
+    ] {
+        let mut client = server.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: h\r\n{lines}\r\n"));
+        let content = if fields.starts_with("206") {
+            "Content-Length: 2\r\n\r\nok"
+        } else {
+            "\r\n"
+        };
+        let answer = format!("HTTP/1.1 {fields}Connection: close\r\n{content}");
+        let (_connection, _) = upstream.answer(answer);
+        let response = client.response();
+        let found = (response.field("ETag"), response.field("Vary"));
+        assert_eq!(found, (found_tag, found_vary), "{target} {lines}{fields}");
     }
 }
 

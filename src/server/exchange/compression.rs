@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 use crate::coding::coded_stream::{coded, stream_of};
 use crate::coding::encoders::{Encoders, LentEncoder};
-use crate::http::compression::Compression;
+use crate::http::compression::{Compression, weaken_tag};
 use crate::http::field_list::FieldList;
 use crate::http::field_roles::describes_octets;
 use crate::http::fields::Known;
@@ -32,12 +32,14 @@ use crate::message::response::DuplexResponse;
 /// long as a handshake.
 const AT_ONCE: usize = 16 * 1024;
 
-/// `response` to the request of `head`, compressed as `rules` say.
+/// `response` to the request of `head`, compressed as `rules` say. If it `is_passed_on`, this server has not seen the
+/// whole content of which it is a 304 or a 206.
 pub(super) fn compress<'a, 'c>(
     rules: &Compression,
     response: DuplexResponse<'a, 'c>,
     head: &RequestHead<'_>,
     encoders: &Rc<Encoders>,
+    is_passed_on: bool,
 ) -> DuplexResponse<'a, 'c> {
     let DuplexResponse {
         status,
@@ -45,6 +47,14 @@ pub(super) fn compress<'a, 'c>(
         content,
         common,
     } = response;
+    let is_unseen = matches!(status, Status::NOT_MODIFIED | Status::PARTIAL_CONTENT);
+    let fields = if is_passed_on && is_unseen {
+        let mut list = FieldList::parse(&fields);
+        rules.describe_unseen(status, &mut list, head);
+        list.encode().into()
+    } else {
+        fields
+    };
     let (fields, content) = match content {
         content if status == Status::NOT_MODIFIED => (of_not_modified(fields, head), content),
         DuplexContent::Octets(_) | DuplexContent::Stream(_) => {
@@ -125,17 +135,8 @@ fn describe(fields: &mut FieldList, coding: ContentCoding) {
         let is_of_uncoded = line.is_named("Content-Encoding") || line.is_named("Accept-Ranges");
         !is_of_uncoded && !describes_octets(&line.name)
     });
-    if let Some(tag) = fields.find_mut("ETag") {
-        weaken(tag);
-    }
+    weaken_tag(fields);
     fields.push("Content-Encoding", coding.as_str());
-}
-
-/// Makes a strong entity tag a weak one.
-fn weaken(tag: &mut Vec<u8>) {
-    if EntityTag::parse(tag).is_some_and(|tag| !tag.weak) {
-        tag.splice(0..0, *b"W/");
-    }
 }
 
 /// The fields of a 304. A client that has the content in a coding has a weak tag for it, and would not find
@@ -145,14 +146,14 @@ fn of_not_modified<'a>(fields: Octets<'a>, head: &RequestHead<'_>) -> Octets<'a>
         return fields;
     };
     let mut list = FieldList::parse(&fields);
-    let Some(tag) = list.find_mut("ETag") else {
+    let Some(tag) = list.find("ETag") else {
         return fields;
     };
     let names_it_strongly = matches_list(&known, EntityTag::parse(tag), Comparison::Strong);
     if names_it_strongly {
         return fields;
     }
-    weaken(tag);
+    weaken_tag(&mut list);
     list.vary_by(b"Accept-Encoding");
     list.encode().into()
 }

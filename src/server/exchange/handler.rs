@@ -85,7 +85,11 @@ impl<'g> Exchange<'g, '_> {
         };
         match &changes.compression {
             None => response,
-            Some(rules) => compression::compress(rules, response, self.head, &local.encoders),
+            Some(rules) => {
+                let is_passed_on = handler.is_some_and(Handler::passes_responses_on);
+                let encoders = &local.encoders;
+                compression::compress(rules, response, self.head, encoders, is_passed_on)
+            }
         }
     }
 
