@@ -221,8 +221,8 @@ impl Handler {
         matches!(self, Self::Files(_) | Self::Tried(_)) && !is_made
     }
 
-    /// Whether the server looks at the conditions of a request in the handler's place: the handler makes content
-    /// that has no validators but those that the operator gives it.
+    /// Whether the server looks at the conditions of a request in the handler's place, where the operator sets
+    /// validators: the handler makes content that has no others, or asks a server that does not know them.
     pub(crate) fn leaves_conditions(&self) -> bool {
         match self {
             Self::Files(_)
@@ -233,13 +233,13 @@ impl Handler {
             | Self::Metrics(_)
             | Self::Ready(_)
             | Self::Live(_)
-            | Self::Dashboard(_) => true,
+            | Self::Dashboard(_)
+            | Self::Proxy(_) => true,
             Self::Several
             | Self::Redirect(_)
             | Self::Plugin(_)
             | Self::Cgi(_)
             | Self::Fastcgi(_)
-            | Self::Proxy(_)
             | Self::Acme(_)
             | Self::Control(_) => false,
         }

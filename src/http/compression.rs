@@ -17,7 +17,7 @@ use super::list;
 use super::negotiation::{ContentCoding, select_coding, select_coding_of_stream};
 use super::request::RequestHead;
 use super::status::Status;
-use super::validator::EntityTag;
+use super::validator::{Comparison, EntityTag, matches_list};
 
 /// What the operator says about compression, for the responses of a route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -163,7 +163,7 @@ impl Compression {
 
     /// Whether the whole could be coded of which a response of `status`, a 304 or a 206, has `fields`. What they
     /// leave open, as a 304 its type, may be so.
-    fn may_suit_whole(&self, status: Status, fields: &FieldList) -> bool {
+    pub(crate) fn may_suit_whole(&self, status: Status, fields: &FieldList) -> bool {
         let is_part = status == Status::PARTIAL_CONTENT;
         let content_type = fields.find("Content-Type");
         // That of the whole stands within its parts.
@@ -192,8 +192,20 @@ impl Compression {
             return;
         }
         fields.vary_by(b"Accept-Encoding");
-        let names_none = head.fields.first(Known::IfNoneMatch).is_none();
-        if status == Status::NOT_MODIFIED && names_none && self.coding_for(head).is_ok() {
+        if status == Status::NOT_MODIFIED && !head.fields.has(Known::IfNoneMatch) {
+            self.weaken_for(head, fields);
+        }
+    }
+
+    /// Has `fields` of a 304 name the content by the tag that it has in a coding, if the client of `head` gets it in
+    /// one, and does not name the strong tag of the content without it.
+    pub(crate) fn weaken_for(&self, head: &RequestHead<'_>, fields: &mut FieldList) {
+        let tag = fields.find("ETag").and_then(EntityTag::parse);
+        let is_coded = match head.fields.combined(Known::IfNoneMatch) {
+            Some(known) => !matches_list(&known, tag, Comparison::Strong),
+            None => self.coding_for(head).is_ok(),
+        };
+        if is_coded {
             weaken_tag(fields);
         }
     }

@@ -79,44 +79,62 @@ pub(crate) fn represent<'c>(
     }
 }
 
-/// `response` to the request of `head`, if the conditions of that let it be sent: its handler has made the
-/// content and gives no validators, but the operator does.
+/// `response` to the request of `head`, if the conditions of that let it be sent: its handler was not told of those
+/// that name the operator's validators.
 pub(crate) fn under_conditions<'a, 'c>(
     response: DuplexResponse<'a, 'c>,
     head: &RequestHead<'_>,
     changes: &RepresentationChanges,
 ) -> DuplexResponse<'a, 'c> {
     let is_read = matches!(head.method, Method::Get | Method::Head);
-    let is_whole = response.status == Status::OK && is_read;
-    if !is_whole || !changes.set_validators() || !head.has_conditions_or_range() {
+    let is_content = matches!(response.status, Status::OK | Status::PARTIAL_CONTENT) && is_read;
+    if !is_content || !changes.set_validators() || !head.has_conditions_or_range() {
         return response;
     }
     let mut fields = FieldList::parse(&response.fields);
-    let (compression, length) = (changes.compression.as_ref(), response.content.length());
-    if compression.is_some_and(|rules| rules.suits(Status::OK, &fields, length).is_ok()) {
+    let (status, length) = (response.status, response.content.length());
+    let rules = changes.compression.as_ref().filter(|rules| match status {
+        Status::OK => rules.suits(status, &fields, length).is_ok(),
+        _ => rules.may_suit_whole(status, &fields),
+    });
+    if rules.is_some() {
         fields.vary_by(b"Accept-Encoding");
     }
-    let validators = changes.validators(Validators::default(), has_codings(&fields));
+    let validators = changes.validators(validators_of(&fields), has_codings(&fields));
     match select(head, &validators, None) {
         Selected::NotModified => {
             if let DuplexContent::Stream(stream) = response.content {
                 stream.discard();
             }
             remove_description(&mut fields);
+            if let Some(rules) = rules {
+                rules.weaken_for(head, &mut fields);
+            }
             self::response(Status::NOT_MODIFIED, &fields, Content::Empty, head)
         }
-        Selected::Failed => Response::problem(Reason::PreconditionFailed),
+        Selected::Failed => {
+            if let DuplexContent::Stream(stream) = response.content {
+                stream.discard();
+            }
+            Response::problem(Reason::PreconditionFailed)
+        }
         Selected::Whole | Selected::Ranges(_) | Selected::Unsatisfiable => response,
+    }
+}
+
+/// The validators that `fields` name.
+fn validators_of(fields: &FieldList) -> Validators<'_> {
+    Validators {
+        entity_tag: fields.find("ETag").and_then(EntityTag::parse),
+        last_modified: fields.find("Last-Modified").and_then(HttpDate::parse),
     }
 }
 
 /// What of the content a GET or HEAD asks for.
 fn selected(fields: &FieldList, supply: &Supply<'_>, request: &Request<'_>) -> Selected {
-    let own = Validators {
-        entity_tag: fields.find("ETag").and_then(EntityTag::parse),
-        last_modified: fields.find("Last-Modified").and_then(HttpDate::parse),
-    };
-    let validators = request.changes.validators(own, has_codings(fields));
+    let validators = request
+        .changes
+        .validators(validators_of(fields), has_codings(fields));
     let is_validated = validators.entity_tag.is_some() || validators.last_modified.is_some();
     match supply {
         // Content that is made anew each time: no client can have kept a part of it.

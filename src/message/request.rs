@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::changes::RepresentationChanges;
+use super::changes::{Change, RepresentationChanges};
 use super::identity::Verified;
 use super::marks::MarksPlace;
 use super::request_id::RequestId;
@@ -11,9 +11,13 @@ use super::secured::Secured;
 use super::trace::Trace;
 use super::upstream_note::NotePlace;
 use crate::address::{ClientAddress, ListenAddress};
+use crate::http::field_roles::is_of_range;
+use crate::http::fields::Known;
 use crate::http::forwarded::ForwardedField;
+use crate::http::method::Method;
 use crate::http::request::RequestHead;
 use crate::http::template::Values;
+use crate::http::validator::EntityTag;
 
 /// What code is told of the connection that a request came on.
 pub(crate) struct Arrival<'r> {
@@ -101,11 +105,56 @@ impl Request<'_> {
     }
 }
 
+/// The conditions of a request that whoever is asked for the content must take no notice of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Withheld {
+    /// Those that name entity tags.
+    tags: bool,
+    /// Those that name a date of modification.
+    dates: bool,
+    /// `Range` and `If-Range`.
+    range: bool,
+}
+
+impl Withheld {
+    /// Whether the field `name` is one of them.
+    pub(crate) fn has(self, name: &str) -> bool {
+        let is_one_of = |names: [&str; 2]| names.iter().any(|it| name.eq_ignore_ascii_case(it));
+        self.range && is_of_range(name)
+            || self.tags && is_one_of(["If-Match", "If-None-Match"])
+            || self.dates && is_one_of(["If-Modified-Since", "If-Unmodified-Since"])
+    }
+}
+
 impl Request<'_> {
-    /// Whether a handler that passes the request on, or gives parts of content, must take no notice of its
-    /// `Range`; see [`hides_range`](crate::http::compression::Compression::hides_range).
-    pub(crate) fn hides_range(&self) -> bool {
+    /// The conditions that a handler must not pass on. One is a `Range` that
+    /// [must be hidden](crate::http::compression::Compression::hides_range). The others are of a GET or HEAD, and
+    /// name a validator that the operator sets, which this server alone knows; with the tag go the dates that it
+    /// overrules (RFC 9110 §13.2.2). Of other methods they are passed on: who is asked must not change anything
+    /// without them.
+    pub(crate) fn withheld(&self) -> Withheld {
+        let fields = &self.head.fields;
         let compression = self.changes.compression.as_ref();
-        compression.is_some_and(|rules| rules.hides_range(self.head))
+        let range = compression.is_some_and(|rules| rules.hides_range(self.head));
+        if !self.changes.set_validators() || !matches!(self.head.method, Method::Get | Method::Head)
+        {
+            return Withheld {
+                range,
+                ..Withheld::default()
+            };
+        }
+        let tags = matches!(self.changes.entity_tag, Change::Set(_));
+        let sets_date = matches!(self.changes.last_modified, Change::Set(_));
+        let names_tags = fields.has(Known::IfMatch) || fields.has(Known::IfNoneMatch);
+        let names_set = |named: &[u8]| {
+            let is_tag = EntityTag::parse(named).is_some();
+            if is_tag { tags } else { sets_date }
+        };
+        let if_range = fields.combined(Known::IfRange);
+        Withheld {
+            tags,
+            dates: sets_date || tags && names_tags,
+            range: range || if_range.is_some_and(|named| names_set(&named)),
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::{client_certificate, trace};
 use crate::address::ListenAddress;
-use crate::http::field_roles::{is_hop_by_hop, is_of_range};
+use crate::http::field_roles::is_hop_by_hop;
 use crate::http::fields::Known;
 use crate::http::framing::Framing;
 use crate::http::method::Method;
@@ -247,13 +247,13 @@ impl MetaVariables {
     fn set_fields(&mut self, request: &Request<'_>) {
         let (head, verified) = (request.head, request.verified);
         let first = self.places.len();
-        let hides_range = request.hides_range();
+        let withheld = request.withheld();
         let has_trace = request.trace().is_some();
         let is_for_us = |name: &str| {
             verified.withholds(name)
                 || has_trace && trace::is_of_trace(name)
                 || verified.is_by_password() && name.eq_ignore_ascii_case("authorization")
-                || hides_range && is_of_range(name)
+                || withheld.has(name)
         };
         let fields = head.fields.iter();
         let fields = fields.filter(|(name, _)| is_passed(name) && !is_for_us(name));

@@ -78,11 +78,15 @@ impl<'g> Exchange<'g, '_> {
         if handler.is_some_and(|handler| handler.has_chosen_coding(&response)) {
             return response;
         }
+        let status = response.status;
         let response = if handler.is_some_and(Handler::leaves_conditions) {
             conditional::under_conditions(response, self.head, changes)
         } else {
             response
         };
+        if response.status != status {
+            return response;
+        }
         match &changes.compression {
             None => response,
             Some(rules) => {

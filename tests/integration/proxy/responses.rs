@@ -394,6 +394,132 @@ fn what_the_upstream_selected_is_not_selected_again() {
     }
 }
 
+/// Clients were sent the operator's validators, but upstreams, which do not know them, evaluated the conditions.
+#[test]
+fn conditions_name_the_validators_that_the_operator_sets() {
+    const TAG: &str = ", headers = { ETag = '\"v1\"' }";
+    const DATE: &str = ", headers = { Last-Modified = 'Sun, 06 Nov 1994 08:49:37 GMT' }";
+    let since = "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    let unless = "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\n";
+    let (whole, part) = (
+        "200 OK\r\nETag: \"up\"",
+        "206 Partial Content\r\nContent-Range: bytes 0-4/9\r\nETag: \"up\"",
+    );
+    let known = "If-None-Match: \"v1\"\r\n";
+    let range = "Range: bytes=0-4\r\n";
+    for (option, method, lines, passed, head, status) in [
+        (TAG, "GET", known.to_owned(), "", whole, 304),
+        (TAG, "HEAD", known.to_owned(), "", whole, 304),
+        (
+            TAG,
+            "GET",
+            format!("If-None-Match: \"up\"\r\n{since}"),
+            "",
+            whole,
+            200,
+        ),
+        (
+            TAG,
+            "GET",
+            "If-Match: \"v1\"\r\n".to_owned(),
+            "",
+            whole,
+            200,
+        ),
+        (
+            TAG,
+            "GET",
+            "If-Match: \"up\"\r\n".to_owned(),
+            "",
+            whole,
+            412,
+        ),
+        (
+            TAG,
+            "GET",
+            format!("{range}If-Range: \"v1\"\r\n"),
+            "",
+            whole,
+            200,
+        ),
+        (TAG, "GET", range.to_owned(), range, part, 206),
+        (TAG, "GET", format!("{range}{known}"), range, part, 304),
+        (TAG, "GET", since.to_owned(), since, whole, 200),
+        (TAG, "GET", known.to_owned(), "", "404 Not Found", 404),
+        (
+            TAG,
+            "PUT",
+            "If-Match: \"v1\"\r\n".to_owned(),
+            "If-Match: \"v1\"\r\n",
+            whole,
+            200,
+        ),
+        (DATE, "GET", since.to_owned(), "", whole, 304),
+        (DATE, "GET", unless.to_owned(), "", whole, 412),
+        (
+            DATE,
+            "GET",
+            "If-None-Match: \"up\"\r\n".to_owned(),
+            "If-None-Match: \"up\"\r\n",
+            whole,
+            304,
+        ),
+    ] {
+        let (server, upstream) = start(option);
+        let mut client = server.connect();
+        client.send(format!("{method} / HTTP/1.1\r\nHost: h\r\n{lines}\r\n"));
+        let content = if method == "HEAD" { "" } else { "hello" };
+        let (_connection, seen) = upstream.answer(format!(
+            "HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: 5\r\n\r\n{content}"
+        ));
+        let seen = String::from_utf8_lossy(&seen.head).into_owned();
+        for line in lines.split_inclusive("\r\n") {
+            assert_eq!(
+                seen.contains(line),
+                passed.contains(line),
+                "{method} {lines}{line}"
+            );
+        }
+        let response = if method == "HEAD" {
+            client.response_to_head()
+        } else {
+            client.response()
+        };
+        assert_eq!(response.status, status, "{option} {method} {lines}");
+        if matches!(status, 200 | 206 | 304) {
+            let tag = if option == TAG { "\"v1\"" } else { "\"up\"" };
+            assert_eq!(response.field("ETag"), Some(tag), "{option} {lines}");
+        }
+    }
+}
+
+/// On a `compress` route, a 304 that this server makes itself says what its 200 does.
+#[test]
+fn a_304_for_a_configured_tag_describes_the_compressed_200() {
+    let (server, upstream) = start(", compress = true, headers = { ETag = '\"v1\"' }");
+    let content = "hello ".repeat(1000);
+    for (media_type, tag, vary) in [
+        ("text/plain", "W/\"v1\"", Some("Accept-Encoding")),
+        ("image/png", "\"v1\"", None),
+    ] {
+        for (condition, status) in [("", 200), ("If-None-Match: \"v1\"\r\n", 304)] {
+            let mut client = server.connect();
+            client.send(format!(
+                "GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n{condition}\r\n"
+            ));
+            let (_connection, _) = upstream.answer(format!(
+                "HTTP/1.1 200 OK\r\nETag: \"up\"\r\nContent-Type: {media_type}\r\n\
+                 Connection: close\r\nContent-Length: {}\r\n\r\n{content}",
+                content.len()
+            ));
+            let response = client.response();
+            assert_eq!(response.status, status, "{media_type}");
+            let found = (response.field("ETag"), response.field("Vary"));
+            assert_eq!(found, (Some(tag), vary), "{media_type} {condition}");
+        }
+    }
+}
+
 /// Users of nginx meet its limit of 4 KiB.
 #[test]
 fn heads_of_sixty_kibibytes_pass() {

@@ -19,7 +19,7 @@ use super::own_fields::OwnFields;
 use super::target;
 use crate::config::model::{HostField, Proxy};
 use crate::handlers::gateway::{client_certificate, trace};
-use crate::http::field_roles::{is_hop_by_hop, is_of_range};
+use crate::http::field_roles::is_hop_by_hop;
 use crate::http::fields::{Known, is_same_variable};
 use crate::http::framing::Framing;
 use crate::http::list;
@@ -222,7 +222,7 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
         .arrival
         .is_some_and(|arrival| arrival.believed.is_some());
     let max_forwards = max_forwards::left(request.head);
-    let hides_range = request.hides_range();
+    let withheld = request.withheld();
     let (has_id, has_trace) = (request.id().is_some(), request.trace().is_some());
     for (name, value) in fields.iter() {
         let is_ours = matches!(name.len(), 4 | 6 | 14 | 17)
@@ -237,7 +237,7 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
             || forwarding::is_forwarding(name, is_from_proxy)
             || request.verified.withholds(name)
             || changes.replace(name)
-            || hides_range && is_of_range(name);
+            || withheld.has(name);
         match max_forwards {
             _ if is_dropped => {}
             Some(left) if max_forwards::is_it(name) => {
