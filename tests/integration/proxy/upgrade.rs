@@ -128,6 +128,40 @@ fn an_upgrade_that_is_declined_is_an_answer() {
     }
 }
 
+/// A 426 without `Upgrade` did not say what the client must change to (RFC 9110 §15.5.22).
+#[test]
+fn a_426_says_which_listed_protocols_are_required() {
+    for (option, status, offered, expected) in [
+        (
+            "",
+            "426 Upgrade Required",
+            "WebSocket, h2c",
+            Some("WebSocket"),
+        ),
+        ("", "426 Upgrade Required", "h2c", None),
+        ("", "200 OK", "websocket", None),
+        (
+            ", upgrade = false",
+            "426 Upgrade Required",
+            "websocket",
+            None,
+        ),
+    ] {
+        let (server, upstream) = start(option);
+        let mut client = server.connect();
+        client.send(get("/"));
+        let (_connection, _) = upstream.answer(format!(
+            "HTTP/1.1 {status}\r\nUpgrade: {offered}\r\nConnection: Upgrade\r\n\
+             Content-Length: 5\r\n\r\nhello"
+        ));
+        let response = client.response();
+        assert_eq!(response.field("Upgrade"), expected, "{option} {status}");
+        let options = expected.map(|_| "upgrade");
+        assert_eq!(response.field("Connection"), options, "{option} {status}");
+        assert_eq!(response.text(), "hello");
+    }
+}
+
 /// What is not listed is not asked for; an upstream that changes to it all the same is at fault.
 #[test]
 fn only_listed_protocols_are_asked_for() {

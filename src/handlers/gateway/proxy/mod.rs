@@ -165,6 +165,7 @@ impl ProxyHandler {
         if let Some(cookie) = asked.chosen.set_cookie() {
             fields.push("Set-Cookie", cookie);
         }
+        self.push_required_protocols(&head, &mut fields);
         if self.options.proxy_status {
             let server = asked.chosen.server().name();
             fields.push("Proxy-Status", proxy_status::value(None, Some(server)));
@@ -180,6 +181,20 @@ impl ProxyHandler {
             } else {
                 CommonFields::Date
             },
+        }
+    }
+
+    /// Tells the client of the protocols that a 426 asks for, as far as this route lets connections change to them.
+    fn push_required_protocols(&self, head: &UpstreamHead, fields: &mut FieldLines) {
+        let is_allowed = |protocol: &&Vec<u8>| {
+            let mut allowed = self.options.upgrade.iter();
+            allowed.any(|allowed| protocol.eq_ignore_ascii_case(allowed.as_bytes()))
+        };
+        let protocols = head.required_protocols.iter().filter(is_allowed);
+        let protocols: Vec<_> = protocols.map(Vec::as_slice).collect();
+        if !protocols.is_empty() {
+            fields.push("Connection", "upgrade");
+            fields.push("Upgrade", protocols.join(&b", "[..]));
         }
     }
 

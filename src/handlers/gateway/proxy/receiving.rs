@@ -89,6 +89,8 @@ pub(super) struct UpstreamHead {
     pub(super) has_date: bool,
     /// Whether the upstream asks that the content is passed on as it comes (`X-Accel-Buffering: no`).
     pub(super) is_unbuffered: bool,
+    /// The protocols that a 426 asks for in `Upgrade` (RFC 9110 §15.5.22).
+    pub(super) required_protocols: Vec<Vec<u8>>,
 }
 
 impl Receiving {
@@ -187,6 +189,7 @@ impl Receiving {
             length: head.content_length,
             has_date: told.has_date,
             is_unbuffered: told.is_unbuffered,
+            required_protocols: required_protocols(head),
         });
         Ok(())
     }
@@ -380,6 +383,15 @@ impl Told {
             is_for_connection,
         }
     }
+}
+
+/// The protocols that the client must change to, if `head` is of a 426.
+fn required_protocols(head: &ReceivedHead<'_>) -> Vec<Vec<u8>> {
+    if head.status != Status::UPGRADE_REQUIRED {
+        return Vec::new();
+    }
+    let protocols = head.values(b"upgrade").flat_map(list::elements);
+    protocols.map(<[u8]>::to_vec).collect()
 }
 
 /// The time in a value of `Keep-Alive`, as `timeout=5`: how long the upstream waits for another request.
