@@ -32,6 +32,8 @@ pub(crate) use complaint::certificate::{CertificateFault, CertificateSetting};
 pub(crate) use complaint::diagnostic::Report;
 pub(crate) use complaint::passwords::PasswordsFault;
 pub(crate) use load::{Checked, Inputs, Listing, Loaded, Strictness, Wildcard, load, parse};
+#[cfg(any(test, feature = "fuzz-internals"))]
+pub(crate) use tell::dump_with_secrets;
 pub(crate) use tell::{Change, difference, dump, key_table, schema};
 pub(crate) use tree::paths::{DEFAULT_PATH, find_program};
 pub(crate) use tree::surroundings::Surroundings;

@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::model::*;
-use super::tell::dump;
+use super::tell::{difference, dump, dump_with_secrets};
 use super::{Strictness, load, parse};
 use crate::address::{ListenAddress, UpstreamAddress};
 use crate::api::{Handlers, Request, Response};
@@ -784,9 +784,6 @@ fn without_places(mut config: Config) -> Config {
     apps.for_each(|app| app.upstream.place = nowhere.clone());
     let tests = config.tests.iter_mut();
     tests.for_each(|test| test.place = nowhere.clone());
-    // A dump does not show them.
-    let headers = config.tracing.iter_mut().flat_map(|it| &mut it.headers);
-    headers.for_each(|(_, value)| *value = Secret(Secret::IN_PLACE.to_owned()));
     config
 }
 
@@ -795,13 +792,85 @@ fn a_dump_reads_back_to_the_same_configuration() {
     let configurations = good_configurations();
     assert!(configurations.len() >= 6);
     for (path, config) in configurations {
-        let text = dump(&config);
+        let text = dump_with_secrets(&config);
         // In the same directory: paths in a handler's options are not made absolute.
         let beside = path.with_file_name("dump.toml");
         let read = parse(text.as_str(), &beside, surroundings()).finish();
         let read = without_places(read.unwrap_or_else(|report| panic!("{report}")).config);
         assert_eq!(read, config, "{}:\n{text}", path.display());
-        assert_eq!(dump(&read), text);
+        assert_eq!(dump_with_secrets(&read), text);
+    }
+}
+
+/// A dump is sent to others, with a report of a fault for instance.
+#[test]
+fn a_dump_shows_no_secret() {
+    let text = |secret: &str| {
+        format!(
+            r#"
+[acme]
+contact = ["mailto:a@example.com"]
+agree = true
+external_account = {{ key_id = "kid", hmac_key = "{secret}" }}
+[tracing]
+endpoint = "http://127.0.0.1:4318"
+headers = {{ Authorization = "Bearer {secret}" }}
+[[server]]
+listen = "127.0.0.1:1"
+[server.routes]
+"/" = {{ proxy = "u", request_headers = {{ set = {{ X-Key = "{secret}", X-Path = "{{path}}" }}, add.X-Two = "a{secret}" }} }}
+"/f" = {{ fastcgi = "127.0.0.1:9000", root = "/", params = {{ PARAM = "{secret}" }} }}
+[upstreams.u]
+servers = ["127.0.0.1:2"]
+sticky = {{ cookie = "a", secret = "{secret}" }}
+[apps.a]
+command = ["/bin/sh"]
+environment = {{ VARIABLE = "{secret}$$", BIND = "{secret}:${{PORT}}" }}
+[[test]]
+request = "GET /"
+headers = {{ Authorization = "Bearer {secret}", Accept = "*/*" }}
+expect = {{ proxy = "u" }}
+"#
+        )
+    };
+    let read = |secret| {
+        let checked = parse(text(secret).as_str(), Path::new("a.toml"), surroundings());
+        checked
+            .finish()
+            .unwrap_or_else(|report| panic!("{report}"))
+            .config
+    };
+    let (old, new) = (read("c2VjcmV0LW9mLW91cnM"), read("YW5vdGhlci1vZi1vdXJz"));
+    let dumped = dump(&old);
+    assert!(!dumped.contains("c2VjcmV0"), "{dumped}");
+    for shown in [
+        "hmac_key = \"[redacted]\"",
+        "X-Key = \"[redacted]\", X-Path = \"{path}\"",
+        "X-Two = [\"[redacted]\"]",
+        "PARAM = \"[redacted]\"",
+        "cookie = \"a\", secret = \"[redacted]\"",
+        "VARIABLE = \"[redacted]\", BIND = \"[redacted]${PORT}\"",
+        "Authorization = \"[redacted]\", Accept = \"*/*\"",
+    ] {
+        assert!(dumped.contains(shown), "{shown} in\n{dumped}");
+    }
+    // A reload tells of the change all the same.
+    let changes: Vec<String> = difference(&old, &new)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    for change in [
+        "acme.external_account changed",
+        "tracing.headers changed",
+        "route /: request_headers changed",
+        "route /f: params changed",
+        "upstream u: sticky changed",
+        "app a: environment changed",
+    ] {
+        assert!(
+            changes.iter().any(|it| it == change),
+            "{change} in {changes:?}"
+        );
     }
 }
 

@@ -39,7 +39,7 @@ fn check(text: &str) -> Result<String, String> {
     };
     let checked = config::parse(text, Path::new("fuzz.toml"), surroundings);
     match checked.finish() {
-        Ok(loaded) => Ok(config::dump(&loaded.config)),
+        Ok(loaded) => Ok(config::dump_with_secrets(&loaded.config)),
         Err(report) => {
             let (plain, coloured) = (report.render(false), report.render(true));
             assert!(coloured.len() >= plain.len());

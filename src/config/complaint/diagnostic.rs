@@ -15,7 +15,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
@@ -26,9 +26,18 @@ use crate::config::model::Place;
 pub(crate) struct Source {
     pub(crate) path: Arc<PathBuf>,
     pub(crate) text: String,
+    /// Takes secrets out of a text, in which all places stay the same.
+    pub(in crate::config) hide: fn(&str) -> String,
+    /// The text without secrets, once a line of it has been shown.
+    pub(in crate::config) shown: OnceLock<String>,
 }
 
 impl Source {
+    /// The text as the operator sees it.
+    fn shown(&self) -> &str {
+        self.shown.get_or_init(|| (self.hide)(&self.text))
+    }
+
     /// The line and column of the byte at `offset`.
     pub(crate) fn place(&self, offset: usize) -> Place {
         let before = &self.text[..offset];
@@ -203,7 +212,7 @@ impl Diagnostic {
                 let label = Some(&*mark.label).filter(|label| !label.is_empty());
                 kind.span(mark.spot.span.clone()).label(label)
             });
-        Snippet::source(&source.text)
+        Snippet::source(source.shown())
             .path(source.path.to_string_lossy())
             .annotations(annotations)
     }
@@ -315,6 +324,8 @@ mod tests {
         Arc::new(Source {
             path: Arc::new("a.toml".into()),
             text: text.into(),
+            hide: str::to_owned,
+            shown: OnceLock::new(),
         })
     }
 

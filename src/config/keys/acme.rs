@@ -189,7 +189,7 @@ const EXTERNAL: &[Setting<ExternalAccount>] = &[
         read: |node, account| set(&mut account.hmac_key, hmac_key(node)),
         show: |account| {
             let text = BASE64URL_NOPAD.encode(&account.hmac_key);
-            Some(written::string(&text))
+            Some(written::secret(&text))
         },
         ..Setting::BLANK
     },

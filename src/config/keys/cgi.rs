@@ -66,7 +66,7 @@ const SETTINGS: &[Setting<Cgi>] = &[
         default: "{}",
         about: "variables that scripts find beside those of the request",
         read: |node, cgi| set(&mut cgi.environment, environment(node)),
-        show: |cgi| Some(written::pairs(&cgi.environment)),
+        show: |cgi| Some(written::secret_pairs(&cgi.environment)),
         ..Setting::BLANK
     },
     Setting {

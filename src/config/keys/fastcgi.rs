@@ -106,7 +106,7 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
             "the setting is called `params`, beside `fastcgi` in a route",
         )],
         read: |node, draft| set(&mut draft.fastcgi.params, params(node)),
-        show: |fastcgi| Some(written::pairs(&fastcgi.params)),
+        show: |fastcgi| Some(written::secret_pairs(&fastcgi.params)),
         ..Setting::BLANK
     },
     Setting {

@@ -56,7 +56,7 @@ const SETTINGS: &[Setting<Draft, PluginRoute>] = &[
         default: "{}",
         about: "what its factory takes",
         read: |node, draft| set(&mut draft.options, table(node)),
-        show: |route| Some(written::table(route.handler.options.table())),
+        show: |route| Some(written::secret_table(route.handler.options.table())),
         ..Setting::BLANK
     },
     Setting {

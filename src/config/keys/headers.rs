@@ -10,7 +10,7 @@ use super::level::Refinement;
 use super::setting::{Kind, Setting, Table, rows, show, walk};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
-use crate::config::model::{HeaderChanges, Policy, RequestText};
+use crate::config::model::{HeaderChanges, Policy, RequestText, TextPart};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::request_text::parse_freely;
@@ -72,7 +72,7 @@ const SETTINGS: &[Setting<Draft, HeaderChanges>] = &[
             draft.changes.set = part(node, "set", draft)?;
             Some(())
         },
-        show: |changes| Some(pairs(&changes.set)),
+        show: |changes| Some(pairs(&changes.set, in_clear)),
         ..Setting::BLANK
     },
     Setting {
@@ -84,7 +84,7 @@ const SETTINGS: &[Setting<Draft, HeaderChanges>] = &[
             draft.changes.add = part(node, "add", draft)?;
             Some(())
         },
-        show: |changes| Some(show_added(&changes.add)),
+        show: |changes| Some(show_added(&changes.add, in_clear)),
         ..Setting::BLANK
     },
     Setting {
@@ -164,6 +164,29 @@ pub(super) fn show_headers(changes: &HeaderChanges) -> String {
     written::inline(show(SETTINGS, changes))
 }
 
+/// As [`show_headers`], for requests: what an upstream is told may be a password or a token. Only what comes
+/// from the client's request alone, such as `{path}`, is none.
+pub(super) fn show_request_headers(changes: &HeaderChanges) -> String {
+    let value = |value: &RequestText| {
+        let is_text = |part: &TextPart| matches!(part, TextPart::Text(_));
+        if value.parts.iter().any(is_text) {
+            written::secret(&value.written)
+        } else {
+            written::string(&value.written)
+        }
+    };
+    written::inline([
+        ("set", pairs(&changes.set, value)),
+        ("add", show_added(&changes.add, value)),
+        ("remove", written::strings(&changes.remove)),
+    ])
+}
+
+/// A value that clients see anyway.
+fn in_clear(value: &RequestText) -> String {
+    written::string(&value.written)
+}
+
 /// Reads the table `name`, which is `set` or `add`.
 fn part(
     node: Node<'_>,
@@ -176,17 +199,16 @@ fn part(
 }
 
 /// Fields with one value each.
-fn pairs(fields: &[(String, RequestText)]) -> String {
-    let field =
-        |(name, value): &(String, RequestText)| (name.clone(), written::string(&value.written));
+fn pairs(fields: &[(String, RequestText)], shown: fn(&RequestText) -> String) -> String {
+    let field = |(name, value): &(String, RequestText)| (name.clone(), shown(value));
     written::inline(fields.iter().map(field))
 }
 
 /// The fields of `add`, with the values of one name in one array.
-fn show_added(added: &[(String, RequestText)]) -> String {
+fn show_added(added: &[(String, RequestText)], shown: fn(&RequestText) -> String) -> String {
     let mut fields: Vec<(&String, Vec<String>)> = Vec::new();
     for (name, value) in added {
-        let value = written::string(&value.written);
+        let value = shown(value);
         match fields.iter_mut().find(|(other, _)| *other == name) {
             Some((_, values)) => values.push(value),
             None => fields.push((name, vec![value])),

@@ -14,6 +14,7 @@
 //!      ├─ upstream                           servers that routes and streams ask
 //!      ├─ app                                applications that this server runs
 //!      └─ test                                what the operator expects
+//! secrets                                     which values are never shown
 //! ```
 //!
 //! Each subject has a table with a [`setting::Setting`] for each key. The walk, the dump and the
@@ -61,6 +62,7 @@ mod respond;
 mod rewrite;
 mod roots;
 pub(crate) mod route;
+pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod setting;
 pub(crate) mod stream;

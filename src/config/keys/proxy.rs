@@ -101,7 +101,7 @@ const SETTINGS: &[Setting<Proxy>] = &[
             let headers = headers::request_headers(node);
             set(&mut proxy.request_headers, headers)
         },
-        show: |proxy| Some(headers::show_headers(&proxy.request_headers)),
+        show: |proxy| Some(headers::show_request_headers(&proxy.request_headers)),
         ..Setting::BLANK
     },
     certificate::CLIENT_CERTIFICATE,

@@ -14,6 +14,7 @@ use std::ops::RangeInclusive;
 use super::listening::listen_entry;
 use super::proxy;
 use super::rate;
+use super::secrets;
 use super::setting::{Kind, Setting, Table, rows, set, show, walk};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
@@ -94,7 +95,7 @@ const SETTINGS: &[Setting<Draft, RouteTest>] = &[
         default: "{}",
         about: "further fields of the request",
         read: |node, draft| set(&mut draft.fields, fields(node)),
-        show: |test| Some(written::pairs(&test.fields)),
+        show: |test| Some(show_fields(&test.fields)),
         ..Setting::BLANK
     },
     Setting {
@@ -115,6 +116,22 @@ const SETTINGS: &[Setting<Draft, RouteTest>] = &[
         ..Setting::BLANK
     },
 ];
+
+/// Fields of a request; of those that prove who the client is, only the names.
+fn show_fields(fields: &[(String, String)]) -> String {
+    let field = |(name, value): &(String, String)| {
+        let is_proof = secrets::PROOFS
+            .iter()
+            .any(|proof| proof.eq_ignore_ascii_case(name));
+        let value = if is_proof {
+            written::secret(value)
+        } else {
+            written::string(value)
+        };
+        (name.clone(), value)
+    };
+    written::inline(fields.iter().map(field))
+}
 
 /// What is expected, while its keys are read.
 #[derive(Default)]

@@ -246,7 +246,7 @@ fn headers(node: Node<'_>) -> Option<Vec<(String, Secret)>> {
 }
 
 fn show_headers(headers: &[(String, Secret)]) -> String {
-    let shown = |(name, _): &(String, Secret)| (name.clone(), written::string(Secret::IN_PLACE));
+    let shown = |(name, value): &(String, Secret)| (name.clone(), written::secret(&value.0));
     written::inline(headers.iter().map(shown))
 }
 

@@ -19,9 +19,9 @@ use crate::config::keys::stream::show_stream;
 use crate::config::keys::top::{needs_restart, show_tables, show_top};
 use crate::config::keys::upstream::show_upstream;
 use crate::config::model::{
-    App, Config, Policy, Rate, Route, RoutePattern, Secret, Server, Stream, Upstream,
+    App, Config, Policy, Rate, Route, RoutePattern, Server, Stream, Upstream,
 };
-use crate::config::words::written::Table;
+use crate::config::words::written::{Table, without_secrets};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,6 @@ pub(crate) fn difference(old: &Config, new: &Config) -> Vec<Change> {
     for ((name, old), (_, new)) in show_tables(old).iter().zip(&show_tables(new)) {
         changes.extend(settings(&format!("{name}."), old, new));
     }
-    changes.extend(secrets(old, new));
     changes.extend(listeners(old, new));
     changes.extend(servers(old, new));
     changes.extend(streams(old, new));
@@ -78,18 +77,6 @@ pub(crate) fn difference(old: &Config, new: &Config) -> Vec<Change> {
     changes.extend(named("app", &apps(old), &apps(new)));
     changes.extend(named("rate", &rates(old), &rates(new)));
     changes
-}
-
-/// The fields for the collector of traces, if a value is another one: the tables do not show values.
-fn secrets(old: &Config, new: &Config) -> Option<Change> {
-    let headers = |config: &Config| Some(config.tracing.as_ref()?.headers.clone());
-    let (old, new) = (headers(old)?, headers(new)?);
-    let names = |headers: &[(String, Secret)]| -> Vec<String> {
-        headers.iter().map(|(name, _)| name.clone()).collect()
-    };
-    let is_shown = names(&old) != names(&new);
-    let text = "tracing.headers changed".to_owned();
-    (old != new && !is_shown).then(|| Change::new(text))
 }
 
 /// The settings of two tables that differ.
@@ -119,7 +106,8 @@ fn setting(prefix: &str, key: &str, was: &str, is: &str) -> Change {
     if is_long(was) || is_long(is) {
         Change::new(format!("{name} changed"))
     } else {
-        Change::new(format!("{name} {} → {}", bare(was), bare(is)))
+        let shown = format!("{name} {} → {}", bare(was), bare(is));
+        Change::new(without_secrets(&shown))
     }
 }
 

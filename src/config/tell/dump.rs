@@ -1,6 +1,6 @@
 //! The effective configuration in the terms of the file, with every default.
 //!
-//! The result reads back to the same configuration. Each level is written as a whole, with inherited
+//! The result reads back to the same configuration, but for secrets: a word stands in their place. Each level is written as a whole, with inherited
 //! settings, which changes nothing: see `model::policy`. Paths are absolute, because the text may be
 //! kept anywhere. The tables of `keys` say how a key is shown.
 
@@ -13,10 +13,21 @@ use crate::config::keys::test::show_test;
 use crate::config::keys::top::{show_tables, show_top};
 use crate::config::keys::upstream::show_upstream;
 use crate::config::model::{Config, Route};
-use crate::config::words::written::{array, inline, key, lines};
+use crate::config::words::written::{self, array, inline, key, lines};
 
-/// `config` as TOML.
+/// `config` as TOML, without its secrets.
 pub(crate) fn dump(config: &Config) -> String {
+    written::without_secrets(&write(config))
+}
+
+/// As [`dump`], with the secrets: what is read back is the same configuration.
+#[cfg(any(test, feature = "fuzz-internals"))]
+pub(crate) fn dump_with_secrets(config: &Config) -> String {
+    written::with_secrets(&write(config))
+}
+
+/// `config` as TOML. Marks stand around its secrets.
+fn write(config: &Config) -> String {
     let mut text = lines(&show_top(config));
     let tables = show_tables(config).into_iter();
     for (name, table) in tables.filter(|(_, table)| !table.is_empty()) {

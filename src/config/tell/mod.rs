@@ -9,4 +9,6 @@ mod schema_tests;
 
 pub(crate) use difference::{Change, difference};
 pub(crate) use dump::dump;
+#[cfg(any(test, feature = "fuzz-internals"))]
+pub(crate) use dump::dump_with_secrets;
 pub(crate) use schema::{key_table, schema};

@@ -2,6 +2,9 @@
 //!
 //! The parsers read what is written here back to the same value. A dollar in a string is doubled,
 //! because a single one could begin a variable.
+//!
+//! A secret stands between two marks, so that changes of it are found. [`without_secrets`] takes it out of
+//! what the operator sees.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -9,7 +12,11 @@ use std::time::Duration;
 
 use super::units::{show_duration, show_size};
 use crate::address::{ListenAddress, UNIX, UpstreamAddress, UpstreamUrl};
-use crate::config::model::{Template, TemplatePart};
+use crate::config::model::{Secret, Template, TemplatePart};
+
+/// Stand before and behind a secret. Nothing else that is written here has them: [`quoted`] escapes control
+/// characters.
+const SECRET: [char; 2] = ['\u{1}', '\u{2}'];
 
 /// A table: keys, and values as TOML.
 pub(crate) type Table = Vec<(String, String)>;
@@ -17,6 +24,49 @@ pub(crate) type Table = Vec<(String, String)>;
 /// A string.
 pub(crate) fn string(text: &str) -> String {
     quoted(&text.replace('$', "$$"))
+}
+
+/// A string that gives access to something.
+pub(crate) fn secret(text: &str) -> String {
+    format!("\"{}\"", hidden(text))
+}
+
+/// As [`template`], with secrets beside what stands for a socket or a port.
+pub(crate) fn secret_template(template: &Template) -> String {
+    let part = |part: &TemplatePart| match part {
+        TemplatePart::Text(text) => hidden(text),
+        TemplatePart::Own(endpoint) => format!("${{{}}}", endpoint.variable()),
+    };
+    let parts: String = template.0.iter().map(part).collect();
+    format!("\"{parts}\"")
+}
+
+/// `text` as it stands within a string, between the marks of a secret.
+fn hidden(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let [begin, end] = SECRET;
+    format!("{begin}{}{end}", escaped(&text.replace('$', "$$")))
+}
+
+/// `written`, in which a word takes the place of each secret.
+pub(crate) fn without_secrets(written: &str) -> String {
+    let [begin, end] = SECRET;
+    let mut pieces = written.split(begin);
+    let mut shown = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let behind = piece.split_once(end).map_or("", |(_, behind)| behind);
+        shown.push_str(Secret::IN_PLACE);
+        shown.push_str(behind);
+    }
+    shown
+}
+
+/// `written` with its secrets, and without their marks.
+#[cfg(any(test, feature = "fuzz-internals"))]
+pub(crate) fn with_secrets(written: &str) -> String {
+    written.replace(SECRET, "")
 }
 
 /// A string with what stands for a process's own socket or port.
@@ -108,6 +158,11 @@ pub(crate) fn pairs(pairs: &[(String, String)]) -> String {
     inline(pairs.iter().map(|(name, value)| (name, string(value))))
 }
 
+/// As [`pairs`], for values that give access to something.
+pub(crate) fn secret_pairs(pairs: &[(String, String)]) -> String {
+    inline(pairs.iter().map(|(name, value)| (name, secret(value))))
+}
+
 /// An inline table of values that are TOML already.
 pub(crate) fn inline<N: AsRef<str>>(entries: impl IntoIterator<Item = (N, String)>) -> String {
     let entry = |(name, value): (N, String)| format!("{} = {value}", key(name.as_ref()));
@@ -125,18 +180,18 @@ pub(crate) fn lines(table: &Table) -> String {
     table.iter().map(line).collect()
 }
 
-/// A value that `toml` holds.
-pub(crate) fn value(value: &toml::Value) -> String {
+/// A value that `toml` holds. Its strings may give access to something.
+fn value(value: &toml::Value) -> String {
     match value {
-        toml::Value::String(text) => string(text),
+        toml::Value::String(text) => secret(text),
         toml::Value::Array(values) => array(values.iter().map(self::value)),
-        toml::Value::Table(values) => table(values),
+        toml::Value::Table(values) => secret_table(values),
         other => other.to_string(),
     }
 }
 
-/// A table that `toml` holds.
-pub(crate) fn table(table: &toml::Table) -> String {
+/// A table that `toml` holds. Its strings may give access to something.
+pub(crate) fn secret_table(table: &toml::Table) -> String {
     inline(table.iter().map(|(name, element)| (name, value(element))))
 }
 
@@ -152,16 +207,21 @@ pub(crate) fn key(name: &str) -> String {
 
 /// A basic string (TOML 1.0, "String").
 fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
+    format!("\"{}\"", escaped(text))
+}
+
+/// `text` as it stands between the quotes of a basic string.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            '\n' => quoted.push_str("\\n"),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => quoted.push(c),
+            '"' | '\\' => escaped.extend(['\\', c]),
+            '\n' => escaped.push_str("\\n"),
+            c if c.is_control() => escaped.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => escaped.push(c),
         }
     }
-    quoted + "\""
+    escaped
 }
 
 #[cfg(test)]
@@ -176,5 +236,18 @@ mod tests {
         }
         assert_eq!((key("a-b"), key("= /a")), ("a-b".into(), "\"= /a\"".into()));
         assert_eq!(string("${A}"), "\"$${A}\"");
+    }
+
+    #[test]
+    fn a_secret_is_written_and_not_shown() {
+        for text in ["hunter2", "a\"b\\c$", "\u{1}\u{2}\u{1}", "[redacted]"] {
+            let table = format!("{{ a = {}, b = \"c\" }}", secret(text));
+            assert_eq!(without_secrets(&table), "{ a = \"[redacted]\", b = \"c\" }");
+            assert_eq!(
+                with_secrets(&table),
+                format!("{{ a = {}, b = \"c\" }}", string(text))
+            );
+        }
+        assert_eq!(without_secrets(&secret("")), "\"\"");
     }
 }

@@ -79,8 +79,9 @@ const SETTINGS: &[Setting<App>] = &[
         read: |node, app| set(&mut app.process.environment, environment(node)),
         show: |app| {
             let variables = app.process.environment.iter();
-            let entry =
-                |(name, value): &(String, Template)| (name.clone(), written::template(value));
+            let entry = |(name, value): &(String, Template)| {
+                (name.clone(), written::secret_template(value))
+            };
             Some(written::inline(variables.map(entry)))
         },
         ..Setting::BLANK

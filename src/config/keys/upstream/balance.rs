@@ -109,7 +109,7 @@ const STICKY_SETTINGS: &[Setting<Sticky>] = &[
                 node.text()?.parse(parse_secret).map(Some),
             )
         },
-        show: |sticky| sticky.secret.as_deref().map(written::string),
+        show: |sticky| sticky.secret.as_deref().map(written::secret),
         ..Setting::BLANK
     },
 ];
