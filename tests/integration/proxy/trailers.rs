@@ -30,3 +30,32 @@ fn trailers_of_responses_reach_clients_that_take_them() {
         assert_eq!(response.trailers, expected, "HTTP/{version} {line:?}");
     }
 }
+
+/// A client that said `TE: trailers` got fields that the route removes, and one that waited for hints did.
+#[test]
+fn what_a_route_removes_is_in_no_trailer_and_no_interim_response() {
+    let (server, upstream) = start(
+        ", headers = { remove = ['X-Secret'], set = { X-Powered-By = 'none' } }, cors = { origins = ['http://a.example'] }",
+    );
+    let fields =
+        "X-Secret: 1\r\nx-powered-by: PHP\r\naccess-control-allow-origin: *\r\nX-Kept: 1\r\n";
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: TE\r\nTE: trailers\r\n\r\n");
+    let mut connection = upstream.accept();
+    connection.request();
+    connection.send(format!(
+        "HTTP/1.1 103 Early Hints\r\n{fields}\r\n\
+         HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n{fields}\r\n\
+         2\r\nab\r\n0\r\n{fields}X-Accel-Buffering: no\r\n\r\n"
+    ));
+    let (hints, response) = (client.response(), client.response());
+    assert_eq!((hints.status, response.status), (103, 200));
+    for (head, powered) in [(&hints, None), (&response, Some("none"))] {
+        assert_eq!(head.field("X-Kept"), Some("1"), "{}", head.status);
+        assert_eq!(head.field("X-Secret"), None, "{}", head.status);
+        assert_eq!(head.field("X-Powered-By"), powered, "{}", head.status);
+        let origin = head.field("Access-Control-Allow-Origin");
+        assert_eq!(origin, None, "{}", head.status);
+    }
+    assert_eq!(response.trailers, ["X-Kept: 1"]);
+}

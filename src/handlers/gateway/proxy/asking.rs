@@ -23,6 +23,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::body::{Body, BodyReader};
@@ -329,7 +330,12 @@ impl ProxyHandler {
                 .buffers
                 .for_request(request::usual_length(request.head)),
         );
-        let receiving = Receiving::new(request.head.method, framing, wishes);
+        let receiving = Receiving::new(
+            request.head.method,
+            framing,
+            wishes,
+            Arc::clone(&self.withheld),
+        );
         let timeout = self.head_timeout();
         let dialogue = Dialogue::new(connection, worker.buffers, timeout, head, receiving);
         Box::new(dialogue)

@@ -13,6 +13,7 @@
 //! | a response's way in | [`receiving`], [`content`] |
 //! | which connection no other request may follow on | [`connection_auth`] |
 //! | what an upstream can do wrong | [`fault`] |
+//! | which fields a route keeps from its clients | [`withheld`] |
 //! | what `Proxy-Status` says | [`proxy_status`] |
 //! | a server that says who is let in | [`forward_auth`] |
 //! | what `explain` tells of a request | [`explained`] |
@@ -34,6 +35,7 @@ mod receiving;
 mod request;
 mod target;
 mod tries;
+mod withheld;
 
 use std::mem::take;
 use std::rc::Rc;
@@ -65,11 +67,13 @@ pub(crate) use forward_auth::{ForwardAuth, Said};
 use heard::{Heard, Spoken, Unanswered};
 use own_fields::OwnFields;
 use receiving::{Receiving, UpstreamHead};
+use withheld::Withheld;
 
 /// The handler of a `proxy` route.
 pub(crate) struct ProxyHandler {
     options: Proxy,
     own_fields: OwnFields,
+    withheld: Arc<Withheld>,
     upstream: Arc<Group>,
     /// The route's name in the log.
     route: Arc<str>,
@@ -93,7 +97,10 @@ impl ProxyHandler {
         life: Arc<Presence>,
     ) -> Self {
         let name = route.to_string();
-        Self::named(options, upstream, &route.pattern, &name, life)
+        Self {
+            withheld: Arc::new(Withheld::of(route)),
+            ..Self::named(options, upstream, &route.pattern, &name, life)
+        }
     }
 
     /// [`new`](Self::new), for what the log calls `name`.
@@ -111,6 +118,7 @@ impl ProxyHandler {
         Self {
             own_fields: OwnFields::new(&options.request_headers, pattern),
             options,
+            withheld: Arc::default(),
             upstream,
             route: name.into(),
             life,

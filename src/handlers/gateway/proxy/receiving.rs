@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::mem::take;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection_auth::asks_for_proof;
@@ -29,6 +30,7 @@ use crate::http::status::Status;
 use crate::upstream::Protocol;
 
 use super::request::{SentFraming, Wishes};
+use super::withheld::{Withheld, begins_with};
 
 /// Octets of content that may wait to be taken.
 const MAX_CONTENT: usize = 128 * 1024;
@@ -58,6 +60,8 @@ pub(super) struct Receiving {
     waits: Option<Duration>,
     /// Whether the client takes trailer fields.
     takes_trailers: bool,
+    /// What the client gets neither in an interim response nor in a trailer section.
+    withheld: Arc<Withheld>,
     /// Whether the request proves who its client is for the whole connection.
     is_owned: bool,
     /// Encoded trailer fields for the client.
@@ -96,7 +100,12 @@ pub(super) struct UpstreamHead {
 impl Receiving {
     /// A response to a request of `method` whose content is sent as `sent_framing` says; of which nothing
     /// has come.
-    pub(super) fn new(method: Method, sent_framing: SentFraming, wishes: Wishes<'_>) -> Self {
+    pub(super) fn new(
+        method: Method,
+        sent_framing: SentFraming,
+        wishes: Wishes<'_>,
+        withheld: Arc<Withheld>,
+    ) -> Self {
         Self {
             method,
             sent_framing,
@@ -110,6 +119,7 @@ impl Receiving {
             persistent: false,
             waits: None,
             takes_trailers: wishes.trailers,
+            withheld,
             is_owned: wishes.owns_connection,
             trailers: Vec::new(),
         }
@@ -163,8 +173,10 @@ impl Receiving {
         if is_switch && !self.is_asked_for(head) {
             return Err(ProxyFault::UnaskedUpgrade);
         }
-        let told = Told::by(head, is_switch, self.takes_trailers);
-        if head.status.is_interim() && !is_switch {
+        let is_interim = head.status.is_interim() && !is_switch;
+        let withheld = is_interim.then_some(&*self.withheld);
+        let told = Told::by(head, is_switch, self.takes_trailers, withheld);
+        if is_interim {
             self.interim += 1;
             if self.interim > MAX_INTERIM {
                 return Err(ProxyFault::TooManyInterim);
@@ -220,7 +232,12 @@ impl Receiving {
                 Step::End { used } => {
                     let mut trailers = decoder.take_trailers();
                     if self.takes_trailers {
-                        trailers.retain(|line| may_be_trailer(&line.name));
+                        let withheld = &self.withheld;
+                        trailers.retain(|line| {
+                            may_be_trailer(&line.name)
+                                && !withheld.has(&line.name)
+                                && !begins_with(&line.name, "X-Accel-")
+                        });
                         self.trailers = trailers.encode().into_bytes();
                     }
                     self.state = State::Ended;
@@ -338,8 +355,14 @@ struct Told {
 }
 
 impl Told {
-    /// Walks the fields of `head` once, and once more for `Connection`, which may name some of them.
-    fn by(head: &ReceivedHead<'_>, is_switch: bool, takes_trailers: bool) -> Self {
+    /// Walks the fields of `head` once, and once more for `Connection`, which may name some of them. The fields
+    /// that are `withheld` are left out.
+    fn by(
+        head: &ReceivedHead<'_>,
+        is_switch: bool,
+        takes_trailers: bool,
+        withheld: Option<&Withheld>,
+    ) -> Self {
         let mut lines = FieldLines::behind(Vec::with_capacity(head.length));
         let (mut has_date, mut is_unbuffered, mut waits) = (false, false, None);
         let mut is_for_connection = false;
@@ -362,6 +385,7 @@ impl Told {
             let is_announcement = takes_trailers && is_name(octets, b"trailer");
             let is_dropped = is_for_us
                 || is_hop_by_hop(name) && !is_announcement
+                || withheld.is_some_and(|withheld| withheld.has(name))
                 || has_options && is_named(name);
             is_for_connection |= asks_for_proof(name, value);
             if !is_dropped {
