@@ -40,6 +40,7 @@ impl ServingAuth {
     pub(super) fn new(
         auth: Option<&Auth>,
         withheld: &[String],
+        asker: &str,
         groups: &Groups,
         carryover: &mut Carryover,
     ) -> Option<Box<Self>> {
@@ -60,7 +61,11 @@ impl ServingAuth {
             Some(Auth::Forward(forward)) => {
                 let group = groups.get(&forward.upstream);
                 let group = group.expect("checking found the upstream of every `auth`");
-                Door::Forward(Box::new(ForwardAuth::new(forward, Arc::clone(group))))
+                Door::Forward(Box::new(ForwardAuth::new(
+                    forward,
+                    Arc::clone(group),
+                    asker,
+                )))
             }
         };
         Some(Box::new(Self {

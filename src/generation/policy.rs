@@ -9,7 +9,7 @@ use super::carryover::Carryover;
 use super::cors::ServingCors;
 use super::error_pages::ErrorPage;
 use crate::config::model::{
-    Access, Auth, ErrorPages, HeaderChanges, Limits, Policy, RequestText, RoutePattern,
+    Access, Auth, ErrorPages, HeaderChanges, Limits, Policy, RequestText, RoutePattern, Verb,
 };
 use crate::http::compression::Compression;
 use crate::http::date::HttpDate;
@@ -41,6 +41,8 @@ pub(crate) struct ServingPolicy {
     /// Whether exchanges may have [marks](crate::message::marks): ids, or traces. One thing to look at for an
     /// exchange that has neither.
     pub(crate) is_marked: bool,
+    /// Whether errors of this server's own say so in `Proxy-Status`.
+    pub(crate) proxy_status: bool,
     /// What a client has to prove; `None`: nothing, and it may say what it likes of itself. In a box, because
     /// few routes have it. What it says depends on the other routes of the server: see `with_auth`.
     pub(crate) auth: Option<Box<ServingAuth>>,
@@ -180,6 +182,7 @@ impl ServingPolicy {
             admission,
             request_id: policy.request_id,
             is_marked,
+            proxy_status: false,
             auth: None,
             cors: policy
                 .cors
@@ -236,6 +239,15 @@ impl ServingPolicy {
     /// This policy, with what a client has to prove.
     pub(super) fn with_auth(self, auth: Option<Box<ServingAuth>>) -> Self {
         Self { auth, ..self }
+    }
+
+    /// This policy, of a route that `verb` answers.
+    pub(super) fn with_verb(self, verb: &Verb) -> Self {
+        let proxy_status = matches!(verb, Verb::Proxy(proxy) if proxy.proxy_status);
+        Self {
+            proxy_status,
+            ..self
+        }
     }
 
     /// Whether an answer may carry the server's own line with this name.

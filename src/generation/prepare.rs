@@ -314,10 +314,11 @@ fn arrivals(
 fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut Carryover) -> Site {
     let mut routes = RoutingTable::default();
     let withheld = auth::withheld(server);
-    let policy = |policy: &model::Policy, pattern: &RoutePattern, carryover: &mut Carryover| {
-        let auth = ServingAuth::new(policy.auth.as_ref(), &withheld, groups, carryover);
-        ServingPolicy::of_route(policy, pattern, carryover).with_auth(auth)
-    };
+    let policy =
+        |policy: &model::Policy, pattern: &RoutePattern, asker: &str, carryover: &mut Carryover| {
+            let auth = ServingAuth::new(policy.auth.as_ref(), &withheld, asker, groups, carryover);
+            ServingPolicy::of_route(policy, pattern, carryover).with_auth(auth)
+        };
     let name = series_name(server);
     let paths = paths_for_archives(server);
     for arms in server.routes.chunk_by(|a, b| a.pattern == b.pattern) {
@@ -329,9 +330,10 @@ fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut C
             };
             carryover.series().find(&name, &key)
         };
-        let policy = |of: &model::Policy, pattern: &RoutePattern, carryover: &mut Carryover| {
+        let policy = |of: &model::Policy, route: &model::Route, carryover: &mut Carryover| {
+            let (pattern, asker) = (&route.pattern, route.to_string());
             let series = series(pattern, carryover);
-            policy(of, pattern, carryover).counted_in(series, Some(pattern))
+            policy(of, pattern, &asker, carryover).counted_in(series, Some(pattern))
         };
         let handler = |route: &model::Route, carryover: &mut Carryover| {
             handler(route, (server, queue), groups, paths.as_ref(), carryover)
@@ -342,7 +344,9 @@ fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut C
         }
     }
     let series = carryover.series().find(&name, UNKNOWN);
-    let of_site = policy(&server.policy, &RoutePattern::everything(), carryover);
+    let asker = format!("server {name}");
+    let everything = RoutePattern::everything();
+    let of_site = policy(&server.policy, &everything, &asker, carryover);
     Site {
         hosts: server.hosts.clone(),
         tls: server.tls.as_ref().map(|tls| carryover.terminator(tls)),
@@ -396,7 +400,7 @@ fn series_name(server: &model::Server) -> String {
 fn built(
     arms: &[model::Route],
     outer: &model::Policy,
-    policy: impl Fn(&model::Policy, &RoutePattern, &mut Carryover) -> ServingPolicy,
+    policy: impl Fn(&model::Policy, &model::Route, &mut Carryover) -> ServingPolicy,
     handler: impl Fn(&model::Route, &mut Carryover) -> Handler,
     carryover: &mut Carryover,
 ) -> Option<Route> {
@@ -406,7 +410,7 @@ fn built(
     for route in arms {
         looked_at.extend(route.when.fields());
         let handler = handler(route, carryover);
-        let policy = policy(&route.policy, &route.pattern, carryover);
+        let policy = policy(&route.policy, route, carryover).with_verb(&route.verb);
         let rewrite = route.rewrite.as_ref();
         built.push(Route {
             rewrite: rewrite.map(|text| Rewrite::new(text, &route.pattern)),
@@ -424,7 +428,7 @@ fn built(
         return built.pop();
     }
     let (pattern, place) = (first.pattern.clone(), first.place.clone());
-    let policy = policy(outer, &pattern, carryover).varying_by(&looked_at);
+    let policy = policy(outer, first, carryover).varying_by(&looked_at);
     Some(Route {
         arms: built,
         ..Route::plain(Handler::Several, policy, pattern, place)

@@ -7,6 +7,7 @@ use super::marks::REQUEST_ID;
 use super::{Exchange, cors};
 use crate::generation::Generation;
 use crate::generation::policy::{Scope, ServingPolicy, joined};
+use crate::handlers::gateway::proxy::proxy_status;
 use crate::http::field_list::{lines_of, name_and_value};
 use crate::http::fields::Known;
 use crate::http::request::RequestHead;
@@ -97,6 +98,9 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             reason = why;
             // Clients that keep connections would ask over this one again, and be refused again.
             may_persist &= why != Some(Reason::OtherConnection);
+            if policy.proxy_status {
+                response = with_proxy_status(response, why);
+            }
             response = with_own_words(policy.with_error_page(response), traits);
         }
         let framing = match response.content.length() {
@@ -198,6 +202,27 @@ fn change_fields<'a>(
             exchange.with_values(policy, covered, change)
         }
         _ => policy.change_fields(fields, scope, None),
+    }
+}
+
+/// Returns `response`, an error of this server's own for that reason, with `Proxy-Status`, unless the handler has
+/// said there which server it asked.
+#[cold]
+fn with_proxy_status<'a, 'c>(
+    response: DuplexResponse<'a, 'c>,
+    reason: Option<Reason>,
+) -> DuplexResponse<'a, 'c> {
+    const NAME: &str = "Proxy-Status";
+    let is_it = |line| name_and_value(line).0.eq_ignore_ascii_case(NAME.as_bytes());
+    let is_said = lines_of(&response.fields).any(is_it);
+    let Some(reason) = reason.filter(|_| !is_said) else {
+        return response;
+    };
+    let mut fields = FieldLines::behind(response.fields.to_vec());
+    fields.push(NAME, proxy_status::value(reason.proxy_error(), None));
+    DuplexResponse {
+        fields: fields.into(),
+        ..response
     }
 }
 

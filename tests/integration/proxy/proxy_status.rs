@@ -134,3 +134,36 @@ fn the_log_names_the_server_that_broke_off() {
     );
     assert!(line.ends_with(&expected), "{line}");
 }
+
+/// Only errors of the handler said so: a client that was refused before it was asked heard nothing.
+#[test]
+fn every_error_of_the_server_itself_says_so() {
+    let upstream = Upstream::answering(HELLO);
+    let (url, service) = (upstream.url(), down().url());
+    let route = format!(
+        "'/' = {{ proxy = '{url}', proxy_status = true, limits.max_content = 10 }}\n\
+         '/auth' = {{ proxy = '{url}', proxy_status = true, auth = {{ forward = '{service}/v' }} }}\n\
+         '/silent' = {{ proxy = '{url}', limits.max_content = 10 }}"
+    );
+    let server = start(Site::new(&route));
+    let large = |target| format!("POST {target} HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n");
+    for (request, status, told) in [
+        (large("/"), 413, Some("tidegate; error=http_request_denied")),
+        (large("/silent"), 413, None),
+        (
+            get("/auth/asked"),
+            502,
+            Some("tidegate; error=connection_refused"),
+        ),
+    ] {
+        let response = server.connect().exchange(request);
+        let found = (response.status, response.field("Proxy-Status"));
+        assert_eq!(found, (status, told));
+    }
+    let line = server.wait_for_line(|line| line.contains("`auth` by"));
+    let names_the_route = line.contains("route `/auth` (") && line.contains("config.toml:");
+    assert!(
+        names_the_route && line.contains("/v: GET /auth/asked: "),
+        "{line}"
+    );
+}

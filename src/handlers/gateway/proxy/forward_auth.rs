@@ -73,15 +73,15 @@ const OF_ORIGINAL: [&str; 5] = [
 ];
 
 impl ForwardAuth {
-    /// Asks servers of `group`.
-    pub(crate) fn new(options: &model::ForwardAuth, group: Arc<Group>) -> Self {
+    /// Asks servers of `group`, for what the log calls `asker`.
+    pub(crate) fn new(options: &model::ForwardAuth, group: Arc<Group>, asker: &str) -> Self {
         let proxy = Proxy {
             host: HostField::Upstream,
             timeout: Some(options.timeout),
             upgrade: Vec::new(),
             ..Proxy::to(options.upstream.clone())
         };
-        let name = format!("`auth` by {}{}", options.upstream, options.target);
+        let name = format!("{asker}: `auth` by {}{}", options.upstream, options.target);
         let pattern = RoutePattern::everything();
         Self {
             handler: ProxyHandler::named(&proxy, group, &pattern, &name, Arc::default()),
@@ -133,7 +133,11 @@ impl ForwardAuth {
             },
             ..*request
         };
-        let answer = self.handler.answer(&question, worker, OnlyWatched(client));
+        // The question says little: the operator finds the client's request in the access log.
+        let client = OnlyWatched(client);
+        let answer = self
+            .handler
+            .answer_for(request.head, &question, worker, client);
         match answer.await? {
             DuplexAnswer::Response(response) => Ok(self.said(response)),
             DuplexAnswer::LocalRedirect(_) => refused(),

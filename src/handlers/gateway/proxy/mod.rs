@@ -30,7 +30,7 @@ mod forwarding;
 mod heard;
 mod max_forwards;
 mod own_fields;
-mod proxy_status;
+pub(crate) mod proxy_status;
 mod receiving;
 mod request;
 mod target;
@@ -135,13 +135,28 @@ impl ProxyHandler {
         worker: Worker<'_>,
         content: C,
     ) -> Result<DuplexAnswer<'a, 'c>, ContentError> {
+        self.answer_for(request.head, request, worker, content)
+            .await
+    }
+
+    /// As [`answer`](Self::answer), where the log names the request of the client, whose head is `sent`.
+    ///
+    /// # Errors
+    /// As there.
+    async fn answer_for<'a, 'c, C: ReadContent + Copy + 'c>(
+        &'a self,
+        sent: &RequestHead<'_>,
+        request: &Request<'_>,
+        worker: Worker<'_>,
+        content: C,
+    ) -> Result<DuplexAnswer<'a, 'c>, ContentError> {
         if let Some(response) = self.answer_unasked(request.head) {
             return Ok(response.into());
         }
         let body = Body::new(request, content, self.options.buffer, worker.disk).await?;
         match self.ask(request, &worker, &body).await {
             Ok(heard) => Ok(self.response(heard, request, worker).into()),
-            Err(why) => Ok(self.failed(why, request)?.into()),
+            Err(why) => Ok(self.failed(why, sent, request)?.into()),
         }
     }
 
@@ -269,19 +284,17 @@ impl ProxyHandler {
         self.options.timeout.unwrap_or(timeouts.read)
     }
 
-    /// What the log calls this request to the server at that address.
-    fn name_in_log(&self, request: &Request<'_>, server: &str) -> String {
-        let (upstream, request) = (
-            &self.upstream.options().name,
-            secrets::in_diagnostics(request.head),
-        );
+    /// What the log calls the request of that head, for which the server at that address is asked.
+    fn name_in_log(&self, sent: &RequestHead<'_>, server: &str) -> String {
+        let (upstream, request) = (&self.upstream.options().name, secrets::in_diagnostics(sent));
         format!("{request}: upstream `{upstream}`: {server}")
     }
 
-    /// The response if no upstream gave one.
+    /// The response if no upstream gave one to `request`, which was made for that with the head `sent`.
     fn failed(
         &self,
         why: Unanswered,
+        sent: &RequestHead<'_>,
         request: &Request<'_>,
     ) -> Result<Response<'static>, ContentError> {
         let (reason, note, chain) = match why {
@@ -298,7 +311,7 @@ impl ProxyHandler {
                 (why.reason(), note, why.to_string())
             }
         };
-        let name = self.name_in_log(request, note.server.as_deref().unwrap_or("no server"));
+        let name = self.name_in_log(sent, note.server.as_deref().unwrap_or("no server"));
         diagnostic::error_limited(&self.route, format_args!("{}: {name}: {chain}", self.route));
         // The head of a response came, but not its end: none of it has gone to the client.
         let status = reason.status().unwrap_or(Status::BAD_GATEWAY);

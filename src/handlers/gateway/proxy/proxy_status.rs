@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 /// The value of the field.
-pub(super) fn value(error: Option<&str>, next_hop: Option<&str>) -> String {
+pub(crate) fn value(error: Option<&str>, next_hop: Option<&str>) -> String {
     let mut value = "tidegate".to_owned();
     if let Some(error) = error {
         value.push_str("; error=");
