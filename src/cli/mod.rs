@@ -16,6 +16,7 @@ mod reasons;
 mod remote;
 mod secured;
 mod starting;
+mod startup_report;
 mod top;
 mod trust;
 
@@ -42,6 +43,7 @@ use output::print;
 use remote::{Acme, Metrics, Reload, Remote, RestartApp, Status, Upstream};
 use secured::{Secured, ServerCertificate};
 use starting::{address_lines, describe, start};
+use startup_report::{Failure, report_file};
 
 /// A small, fast web server.
 ///
@@ -216,21 +218,34 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
 /// Runs the server that a file describes, until it ends.
 ///
 /// # Errors
-/// Why it cannot start, or has failed.
+/// An empty message: what is wrong has been reported.
 fn run(arguments: &Run, handlers: &Handlers) -> Result<(), String> {
+    run_file(arguments, handlers).map_err(|failure| {
+        failure.report();
+        String::new()
+    })
+}
+
+/// As [`run`], which reports the errors.
+///
+/// # Errors
+/// Why the server cannot start, or has failed.
+fn run_file(arguments: &Run, handlers: &Handlers) -> Result<(), Failure> {
     let path = arguments.config.path();
     let inherited = Inherited::from_environment();
-    let use_colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let checked = config::load(
         path,
         Surroundings::of_process(handlers),
         Strictness::Lenient,
     );
+    // Also of a file that is refused: its mistakes are written in the form that it asks for.
+    if let Some(log) = checked.log() {
+        diagnostic::configure(log);
+    }
     let inputs = checked.inputs().clone();
-    let prepared = prepare(checked, handlers, None);
-    let prepared = prepared.map_err(|report| report.render(use_colour))?;
+    let prepared = prepare(checked, handlers, None).map_err(Failure::File)?;
     let Prepared { loaded, generation } = prepared;
-    diagnostic::print(&loaded.warnings.render(use_colour));
+    report_file(&loaded.warnings);
     refuse_failing_tests(&loaded.config, &generation)?;
     let mut supervisor = start(Setup {
         config: loaded.config.clone(),
@@ -238,25 +253,24 @@ fn run(arguments: &Run, handlers: &Handlers) -> Result<(), String> {
         file: Some(path.to_owned()),
         handlers: handlers.clone(),
         role: Role::Program(inherited),
-    })?;
+    })
+    .map_err(Failure::Other)?;
     if arguments.watch {
-        let watched = supervisor.watch_files(&inputs);
-        watched.map_err(|error| describe(&error))?;
+        supervisor.watch_files(&inputs)?;
     }
-    supervisor.run().map_err(|error| describe(&error))
+    Ok(supervisor.run()?)
 }
 
 /// Runs the tests that a configuration holds.
 ///
 /// # Errors
-/// A line for each test that fails.
-fn refuse_failing_tests(config: &Config, generation: &Arc<Generation>) -> Result<(), String> {
+/// The tests that fail.
+fn refuse_failing_tests(config: &Config, generation: &Arc<Generation>) -> Result<(), Failure> {
     let failures = server::run_tests(config, generation);
     if failures.is_empty() {
         return Ok(());
     }
-    let lines = failures.iter();
-    Err(lines.map(|failure| format!("error: {failure}\n")).collect())
+    Err(Failure::Tests(failures))
 }
 
 /// Serves a directory, until a signal ends that.

@@ -142,6 +142,12 @@ pub(crate) fn warn_limited(subject: impl Display, message: Arguments<'_>) {
     write_limited(LogLevel::Warn, &subject, message);
 }
 
+/// Whether programs read standard error: it leads to the journal, or lines are JSON. What a command would
+/// [print](print) for a person is then [reported](report).
+pub(crate) fn is_for_programs() -> bool {
+    line::is_for_programs()
+}
+
 /// Writes `text`, which has its line ends, as it is: for a person who started the program.
 pub(crate) fn print(text: &str) {
     put(text.to_owned());

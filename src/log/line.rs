@@ -33,6 +33,12 @@ pub(super) fn set_form(form: DiagnosticForm) {
     IS_JSON.store(form == DiagnosticForm::Json, Ordering::Relaxed);
 }
 
+/// Whether lines are JSON, or are read by the journal.
+pub(super) fn is_for_programs() -> bool {
+    let form = Form::of_process();
+    form.is_json || form.is_journal
+}
+
 /// A whole line, with its time.
 pub(super) fn line(level: LogLevel, message: Arguments<'_>) -> String {
     Form::of_process().written(level, &Visible(&message.to_string()).to_string())

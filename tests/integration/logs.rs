@@ -235,6 +235,84 @@ fn a_log_keeps_its_own_condition_when_others_come_before_it() {
     }
 }
 
+/// What keeps a server from starting, and what is doubtful about its file: a site of it, its priority, its level.
+fn startup_faults(log: &str) -> Vec<(Site, &'static str, &'static str, &'static str)> {
+    let log_of = |more: &str| format!("access = false\n{log}\n{more}");
+    let unused = "[upstreams.unused]\nservers = ['http://127.0.0.1:9']";
+    let test = "workers = 1\n[[test]]\nrequest = 'GET /a.txt'\nexpect = { status = 404 }";
+    vec![
+        (
+            site(&log_of("acess = 'a'")),
+            "3",
+            "error",
+            "unknown key `acess`",
+        ),
+        (
+            site(log).log(&format!("access = 'none/a.log'\n{log}")),
+            "3",
+            "error",
+            "cannot open the access log",
+        ),
+        (site(&log_of("")).top(test), "3", "error", "GET /a.txt"),
+        // The warning comes before the error of the address, which is no address of this machine.
+        (
+            site(&log_of(""))
+                .top(unused)
+                .server("listen = '192.0.2.1:80'"),
+            "4",
+            "warning",
+            "nothing asks the upstream `unused`",
+        ),
+    ]
+}
+
+/// A shell that tells the server that its standard error is the journal's.
+const OF_JOURNAL: &str = "export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2); exec";
+
+/// Until the server listened, it wrote to the journal and to readers of JSON as to a person at a terminal.
+#[test]
+fn what_keeps_a_server_from_starting_has_its_priority_in_the_journal() {
+    for (site, priority, level, message) in startup_faults("") {
+        let said = ended_with(1, &site.started_by(OF_JOURNAL).run());
+        let start = format!("<{priority}>{level}: ");
+        let is_meant = |line: &&str| line.starts_with(&start) && line.contains(message);
+        assert!(said.lines().any(|line| is_meant(&line)), "{said}");
+        let has_priority = |line: &str| line.starts_with("<3>") || line.starts_with("<4>");
+        assert!(said.lines().all(has_priority), "{said}");
+    }
+    let nowhere = Site::new("").run_from("none.toml").started_by(OF_JOURNAL);
+    let said = ended_with(1, &nowhere.run());
+    assert!(said.starts_with("<3>error: there is no"), "{said}");
+}
+
+#[test]
+fn what_keeps_a_server_from_starting_is_json_where_diagnostics_are() {
+    for (site, _, level, message) in startup_faults("diagnostics = 'json'") {
+        let said = ended_with(1, &site.run());
+        let objects = said.lines().map(serde_json::from_str::<Value>);
+        let objects: Vec<Value> = objects.map(|it| it.expect(&said)).collect();
+        let is_meant = |it: &Value| {
+            let text = it["message"].as_str().expect("a text");
+            it["level"] == level && text.contains(message) && !text.starts_with(level)
+        };
+        assert!(objects.iter().any(is_meant), "{said}");
+    }
+}
+
+/// A person who starts a server gets what `check` prints.
+#[test]
+fn what_keeps_a_server_from_starting_is_as_check_prints_it_elsewhere() {
+    for (site, _, level, message) in startup_faults("") {
+        let said = ended_with(1, &site.run());
+        assert!(
+            said.contains(&format!("{level}: ")) && said.contains(message),
+            "{said}"
+        );
+        let is_plain = |line: &str| !line.starts_with(['<', '{']);
+        assert!(said.lines().all(is_plain), "{said}");
+    }
+}
+
 #[test]
 fn diagnostics_can_be_json_from_a_reload_on() {
     let server = site("access = false").start();

@@ -270,6 +270,17 @@ impl Report {
         text + &self.summary()
     }
 
+    /// Every diagnostic as a message of its own, without the word of its severity, and whether it is an error.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = (bool, String)> {
+        let renderer = Renderer::plain();
+        self.diagnostics.iter().map(move |diagnostic| {
+            let text = diagnostic.render(&renderer);
+            let word = format!("{}: ", diagnostic.severity.as_str());
+            let text = text.strip_prefix(&word).unwrap_or(&text).to_owned();
+            (diagnostic.severity == Severity::Error, text)
+        })
+    }
+
     /// Every diagnostic as an object, for programs. Lines and columns count from 1. They and the file
     /// are null if the fault is not in the text of a file. `end` is the first place after the fault.
     pub(crate) fn to_json(&self) -> serde_json::Value {
@@ -386,6 +397,23 @@ mod tests {
             },
         ]);
         assert_eq!(report.to_json(), expected);
+    }
+
+    #[test]
+    fn each_diagnostic_is_a_message_without_the_word_of_its_severity() {
+        let source = source("a = 1\n");
+        let spot = Spot { source, span: 0..1 };
+        let doubt = Diagnostic::warning("doubtful").at(spot, "here");
+        let report = Report::new(
+            "a.toml".into(),
+            vec![Diagnostic::error("wrong"), doubt],
+            &[],
+        );
+        let messages: Vec<_> = report.messages().collect();
+        assert_eq!(messages[0], (true, "wrong".to_owned()));
+        let (is_error, text) = &messages[1];
+        assert!(!is_error && text.starts_with("doubtful\n"), "{text}");
+        assert!(text.contains("a.toml:1:1"), "{text}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::config::complaint::certificate::CertificateFault;
 use crate::config::complaint::diagnostic::{Diagnostic, Report, Source};
 use crate::config::complaint::passwords::PasswordsFault;
 use crate::config::model::Config;
-use crate::config::model::{Bucket, HostPattern, Tls, UpstreamTls};
+use crate::config::model::{Bucket, HostPattern, Log, Tls, UpstreamTls};
 use crate::config::tree::named_buckets::NamedBuckets;
 use crate::config::tree::named_certificate::NamedCertificate;
 use crate::config::tree::named_connector::NamedConnector;
@@ -91,6 +91,11 @@ impl Checked {
     /// What was read, and what could not be.
     pub(crate) fn inputs(&self) -> &Inputs {
         &self.inputs
+    }
+
+    /// How diagnostics are written, as far as the file could be understood; `None` if it cannot be read.
+    pub(crate) fn log(&self) -> Option<&Log> {
+        self.config.as_ref().map(|config| &config.log)
     }
 
     /// Calls `make` once for every handler that is named. An error is reported at every place that
