@@ -39,10 +39,22 @@ pub(super) struct Applied {
     generation: u64,
     changes: Vec<Change>,
     warnings: Report,
-    /// What the operator is told of a trial.
-    of_trial: Option<String>,
+    /// What becomes of the trial, if one runs or ends.
+    trial: OnTrial,
     /// The workers that have not adopted it yet.
     late: Vec<String>,
+}
+
+/// What a reload has to do with a trial.
+enum OnTrial {
+    /// No trial runs.
+    None,
+    /// The reload is on trial for so long.
+    Begins(Duration),
+    /// It has changed nothing, and the trial before it goes on.
+    GoesOn,
+    /// It is no trial, and ends the one before it.
+    Ends,
 }
 
 /// Why a reload was refused; what ran goes on.
@@ -149,22 +161,21 @@ impl Supervisor {
         // Files that hold something else, as a renewed certificate, change nothing that is on trial.
         let has_changed = !changes.iter().all(Change::needs_restart);
         changes.extend(read_again::changes(&self.generation));
-        let of_trial = match confirm_within {
-            Some(time) => Some(self.begin_trial(previous, time)),
+        let trial = match confirm_within {
+            Some(time) => self.begin_trial(previous, time),
             None => self.go_on_without_trial(has_changed),
         };
         Ok(Applied {
             generation: self.number,
             changes,
             warnings: loaded.warnings,
-            of_trial,
+            trial,
             late: self.workers.late(),
         })
     }
 
-    /// Has `previous` run again when `time` is over, unless the reload is confirmed. Returns what the
-    /// operator is told.
-    fn begin_trial(&mut self, previous: (Config, Arc<Generation>), time: Duration) -> String {
+    /// Has `previous` run again when `time` is over, unless the reload is confirmed.
+    fn begin_trial(&mut self, previous: (Config, Arc<Generation>), time: Duration) -> OnTrial {
         // A trial within a trial goes back to where the first one began.
         let first = self.trial.take();
         let first = first.map(|trial| (trial.config, trial.generation));
@@ -175,20 +186,20 @@ impl Supervisor {
             generation,
             deadline,
         });
-        format!("it is taken back in {time:?} unless `tidegate confirm` comes first")
+        OnTrial::Begins(time)
     }
 
     /// Has a reload that is no trial end the one that runs, if the configuration `has_changed`: another
-    /// program, as a hook of certbot, may reload at any time. Returns what the operator is told.
-    fn go_on_without_trial(&mut self, has_changed: bool) -> Option<String> {
-        self.trial.as_ref()?;
-        if has_changed {
-            self.trial = None;
-            let told = "warning: this ends the reload on trial: nothing is taken back any more";
-            return Some(told.to_owned());
+    /// program, as a hook of certbot, may reload at any time.
+    fn go_on_without_trial(&mut self, has_changed: bool) -> OnTrial {
+        match (&self.trial, has_changed) {
+            (None, _) => OnTrial::None,
+            (Some(_), false) => OnTrial::GoesOn,
+            (Some(_), true) => {
+                self.trial = None;
+                OnTrial::Ends
+            }
         }
-        let told = "the reload on trial is still taken back unless `tidegate confirm` comes first";
-        Some(told.to_owned())
     }
 
     /// Watches the files of `inputs` from now on: they may be others than before.
@@ -317,8 +328,15 @@ impl Supervisor {
 pub(super) fn report(cause: &str, outcome: &Result<Applied, ReloadError>) {
     match outcome {
         Ok(applied) => {
-            let text = format!("{cause}: {}", applied.describe());
+            let text = format!("{cause}: {}", applied.changes());
             diagnostic::report(LogLevel::Info, &text);
+            for doubt in applied.doubts() {
+                diagnostic::warn(format_args!("{cause}: {doubt}"));
+            }
+            // As `run` writes them when it starts.
+            for (_, warning) in applied.warnings.messages() {
+                diagnostic::report(LogLevel::Warn, &warning);
+            }
         }
         Err(error) => {
             let text =
@@ -329,7 +347,15 @@ pub(super) fn report(cause: &str, outcome: &Result<Applied, ReloadError>) {
 }
 
 impl Applied {
+    /// All that the operator is told who asked for the reload.
     fn describe(&self) -> String {
+        let doubts = self.doubts().into_iter();
+        let doubts: String = doubts.map(|doubt| format!("warning: {doubt}\n")).collect();
+        format!("{}{doubts}{}", self.changes(), self.warnings)
+    }
+
+    /// What is another now.
+    fn changes(&self) -> String {
         let mut text = format!("reloaded: generation {}\n", self.generation);
         if self.changes.is_empty() {
             text.push_str("  nothing changed\n");
@@ -337,16 +363,26 @@ impl Applied {
         for change in &self.changes {
             text.push_str(&format!("  {change}\n"));
         }
-        for worker in &self.late {
-            text.push_str(&format!(
-                "warning: {worker} is busy and has not taken it on: until then it answers as before\n"
-            ));
+        match self.trial {
+            OnTrial::None | OnTrial::Ends => {}
+            OnTrial::Begins(time) => text.push_str(&format!(
+                "it is taken back in {time:?} unless `tidegate confirm` comes first\n"
+            )),
+            OnTrial::GoesOn => text.push_str(
+                "the reload on trial is still taken back unless `tidegate confirm` comes first\n",
+            ),
         }
-        if let Some(told) = &self.of_trial {
-            text.push_str(&format!("{told}\n"));
-        }
-        text.push_str(&self.warnings.to_string());
         text
+    }
+
+    /// What may not be as the operator wants it, beside the warnings about the file.
+    fn doubts(&self) -> Vec<String> {
+        let late = self.late.iter().map(|worker| {
+            format!("{worker} is busy and has not taken it on: until then it answers as before")
+        });
+        let ended = matches!(self.trial, OnTrial::Ends)
+            .then(|| "this ends the reload on trial: nothing is taken back any more".to_owned());
+        late.chain(ended).collect()
     }
 }
 

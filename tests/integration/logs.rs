@@ -313,6 +313,28 @@ fn what_keeps_a_server_from_starting_is_as_check_prints_it_elsewhere() {
     }
 }
 
+/// Warnings stood in the report of what had changed, whose level is info.
+#[test]
+fn warnings_of_a_reload_are_written_as_warnings() {
+    let server = site("access = false").start();
+    let text = server.directory().read("config.toml");
+    let text = text.replace("access = false", "access = false\nlevel = 'warn'");
+    server.configure(&text);
+    ended_with(0, &server.command_line(&["reload"]));
+    server.configure(format!(
+        "{text}\n[upstreams.unused]\nservers = ['http://127.0.0.1:9']\n"
+    ));
+    let told = ended_with(0, &server.command_line(&["reload"]));
+    assert!(told.contains("reloaded: generation 3"), "{told}");
+    assert!(
+        told.contains("warning: nothing asks the upstream"),
+        "{told}"
+    );
+    let said = server.diagnostics().join("\n");
+    assert!(!said.contains("reloaded: generation"), "{said}");
+    server.wait_for_line(|line| line.contains(" warning: nothing asks the upstream `unused`"));
+}
+
 #[test]
 fn diagnostics_can_be_json_from_a_reload_on() {
     let server = site("access = false").start();
