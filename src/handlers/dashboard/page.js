@@ -286,6 +286,9 @@ function showWorkers({ now, before, seconds }) {
   }));
 }
 
+// The ends of exchanges whose client did not get a whole response. All others were answered, if only with an error.
+const UNFINISHED = ["client_left", "broken_off", "cut"];
+
 function showProcess(now, samples) {
   const { resident_bytes, open_fds, max_fds } = now.process ?? {};
   const rows = [];
@@ -298,7 +301,7 @@ function showProcess(now, samples) {
   }
   if (now.connections?.accepted !== undefined) rows.push(["Connections accepted", whole.format(now.connections.accepted)]);
   if (now.requests !== undefined) rows.push(["Requests since the start", whole.format(now.requests)]);
-  const cut = Object.entries(now.ends ?? {}).filter(([end]) => end !== "answered").reduce((sum, [, count]) => sum + count, 0);
+  const cut = UNFINISHED.reduce((sum, end) => sum + (now.ends?.[end] ?? 0), 0);
   if (now.ends) rows.push(["Not answered to the end", whole.format(cut)]);
   if (now.log_lost !== undefined) rows.push(["Lines of the log lost", { text: whole.format(now.log_lost), tone: now.log_lost > 0 ? "warn" : undefined }]);
   fillList("process", rows);

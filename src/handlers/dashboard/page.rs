@@ -133,6 +133,14 @@ mod tests {
         }
     }
 
+    /// The page counted whole responses among those that were not sent to their end: 400, 408, 503.
+    #[test]
+    fn a_response_of_an_error_counts_as_sent_to_its_end() {
+        let unfinished = "const UNFINISHED = [\"client_left\", \"broken_off\", \"cut\"];";
+        assert!(document().contains(unfinished));
+        assert!(!document().contains("end !== \"answered\""));
+    }
+
     #[test]
     fn the_page_has_the_meaning_of_every_reason() {
         let list = "<script type=\"application/json\" id=\"reasons\">\n";
