@@ -93,6 +93,9 @@ pub(crate) struct LogTime {
     common: String,
     /// `2026-11-22T23:54:16.123Z`
     iso: [u8; 24],
+    /// The beginning of the second, and the milliseconds behind it.
+    second: SystemTime,
+    milliseconds: u32,
 }
 
 impl LogTime {
@@ -102,17 +105,27 @@ impl LogTime {
         let iso = timestamp(time).strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
         // Years before 0 have more digits.
         let first = *b"0000-01-01T00:00:00.000Z";
+        let since = time.duration_since(SystemTime::UNIX_EPOCH);
+        let since = since.unwrap_or_default();
         Self {
             common: local.strftime("%d/%b/%Y:%H:%M:%S %z").to_string(),
             iso: iso.to_string().as_bytes().try_into().unwrap_or(first),
+            second: SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs()),
+            milliseconds: since.subsec_millis(),
         }
     }
 
     /// Makes it another time of the same second: so many milliseconds behind its beginning, below 1,000.
     pub(crate) fn set_milliseconds(&mut self, milliseconds: u32) {
+        self.milliseconds = milliseconds;
         for (place, unit) in [(20, 100), (21, 10), (22, 1)] {
             self.iso[place] = b'0' + (milliseconds / unit % 10) as u8;
         }
+    }
+
+    /// The moment that is written, to the millisecond.
+    pub(super) fn moment(&self) -> SystemTime {
+        self.second + Duration::from_millis(self.milliseconds.into())
     }
 
     /// As common and combined write it.
@@ -479,6 +492,8 @@ mod tests {
             Self {
                 common: "22/Nov/2026:23:54:16 +0000".into(),
                 iso: *b"2026-11-22T23:54:16.007Z",
+                second: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_391_656),
+                milliseconds: 7,
             }
         }
     }

@@ -43,7 +43,7 @@ impl WorkerFeed {
     /// Offers `record`, which is redacted, to each follower. `is_failure`: it is one of the last failures
     /// from now on.
     pub(crate) fn publish(&self, record: &AccessRecord<'_>, is_failure: bool, time: &LogTime) {
-        self.publish_line(record, is_failure, |format, out| {
+        self.publish_line(record, is_failure, time, |format, out| {
             format.write(record, time, out);
         });
     }
@@ -57,7 +57,7 @@ impl WorkerFeed {
         is_failure: bool,
         time: &LogTime,
     ) {
-        self.publish_line(access, is_failure, |format, out| {
+        self.publish_line(access, is_failure, time, |format, out| {
             format.write_stream(record, access, time, out);
         });
     }
@@ -67,9 +67,10 @@ impl WorkerFeed {
         &self,
         record: &AccessRecord<'_>,
         is_failure: bool,
+        time: &LogTime,
         write: impl Fn(&FeedFormat, &mut Vec<u8>),
     ) {
-        let _noted = is_failure.then(|| self.feed.note_failure(record));
+        let _noted = is_failure.then(|| self.feed.note_failure(record, time));
         let room = &mut *self.room.borrow_mut();
         for follower in self.followers.borrow().iter() {
             follower.offer(record, room, &write);

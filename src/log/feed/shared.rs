@@ -1,13 +1,12 @@
 //! What all workers share of the feed: who follows, and the last failures.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use serde_json::Value;
 
 use super::failures::{Failure, Failures};
 use super::follower::{Follower, Wanted};
-use crate::log::record::AccessRecord;
+use crate::log::record::{AccessRecord, LogTime};
 use crate::runtime::{Receiver, channel};
 
 /// How many clients may follow at once: each costs the workers a part of every exchange.
@@ -105,11 +104,15 @@ impl Feed {
         self.lock().followers.clone()
     }
 
-    /// Takes in an exchange that has failed just now. While the caller holds what is returned, no follower
+    /// Takes in an exchange that has failed at `time`, which access logs write of it, too. While the caller holds what is returned, no follower
     /// is opened: it has the exchange among the last failures, or will be offered it, and not both.
-    pub(super) fn note_failure(&self, record: &AccessRecord<'_>) -> MutexGuard<'_, State> {
+    pub(super) fn note_failure(
+        &self,
+        record: &AccessRecord<'_>,
+        time: &LogTime,
+    ) -> MutexGuard<'_, State> {
         // Copied before the lock is taken, which all workers share.
-        let failure = Failure::new(record, SystemTime::now());
+        let failure = Failure::new(record, time.moment());
         let mut state = self.lock();
         state.failures.add(failure);
         state
@@ -132,7 +135,6 @@ mod tests {
     use crate::config::model::{LogFormat, StatusRange};
     use crate::config::parse_log_template;
     use crate::http::status::Status;
-    use crate::log::record::AccessRecord;
 
     fn wanted() -> Wanted {
         Wanted {
@@ -146,7 +148,7 @@ mod tests {
         let client = IpAddr::from([192, 0, 2, 7]).into();
         let record = AccessRecord::unreadable(client, line.as_bytes(), status);
         let is_failure = status >= Status::INTERNAL_SERVER_ERROR;
-        worker.publish_line(&record, is_failure, |_, out| {
+        worker.publish_line(&record, is_failure, &LogTime::for_tests(), |_, out| {
             out.extend_from_slice(format!("{path}\n").as_bytes());
         });
     }
@@ -199,6 +201,27 @@ mod tests {
         assert_eq!(feed.last_failures(&wanted, 50), b"/a\n/c\n/d\n");
         assert_eq!(feed.failures()[0]["path"], "/e");
         assert_eq!(feed.failures().len(), 5);
+    }
+
+    /// A failure took a clock of its own, and the access log often had another millisecond.
+    #[test]
+    fn a_failure_has_the_time_of_its_line_in_the_access_log() {
+        let feed = Arc::new(Feed::default());
+        let worker = WorkerFeed::new(Arc::clone(&feed));
+        let client = IpAddr::from([192, 0, 2, 7]).into();
+        let record = AccessRecord::unreadable(client, b"GET /", Status::BAD_GATEWAY);
+        let mut time = LogTime::for_tests();
+        time.set_milliseconds(123);
+        worker.publish(&record, true, &time);
+        let wanted = Wanted {
+            format: FeedFormat::OfLog(LogFormat::Json),
+            ..wanted()
+        };
+        let mut of_log = Vec::new();
+        wanted.format.write(&record, &time, &mut of_log);
+        assert_eq!(feed.last_failures(&wanted, 1), of_log);
+        let line = String::from_utf8(of_log).expect("text");
+        assert!(line.contains(":16.123Z"), "{line}");
     }
 
     #[test]
