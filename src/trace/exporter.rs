@@ -182,6 +182,7 @@ impl Work {
             self.deliver(batch).await;
         }
         self.complain_of_overflow();
+        self.complaints.tell_rest();
     }
 
     /// Waits for a command or a span, at most so long.
@@ -319,20 +320,40 @@ impl Work {
     }
 }
 
-/// Diagnostics about spans that were dropped: one a minute.
+/// Diagnostics about spans that were dropped: one a minute, and one at the end.
 #[derive(Default)]
 struct Complaints {
     last: Option<Instant>,
     /// Spans that no diagnostic has told of.
     untold: u64,
+    /// Why the latest of them were dropped.
+    why: String,
 }
 
 impl Complaints {
     fn add(&mut self, count: u64, why: &str) {
-        if let Some(count) = self.admit(count, Instant::now()) {
-            let spans = if count == 1 { "span was" } else { "spans were" };
-            diagnostic::warn(format_args!("tracing: {count} {spans} dropped: {why}"));
+        match self.admit(count, Instant::now()) {
+            Some(count) => Self::tell(count, why),
+            None => why.clone_into(&mut self.why),
         }
+    }
+
+    /// Tells of what was dropped since the last diagnostic, however short ago that was: the thread ends.
+    fn tell_rest(&mut self) {
+        if let Some((count, why)) = self.take_rest() {
+            Self::tell(count, &why);
+        }
+    }
+
+    /// How many spans no diagnostic has told of, and why the latest of them were dropped; `None`: there are none.
+    fn take_rest(&mut self) -> Option<(u64, String)> {
+        let count = std::mem::take(&mut self.untold);
+        (count > 0).then(|| (count, std::mem::take(&mut self.why)))
+    }
+
+    fn tell(count: u64, why: &str) {
+        let spans = if count == 1 { "span was" } else { "spans were" };
+        diagnostic::warn(format_args!("tracing: {count} {spans} dropped: {why}"));
     }
 
     /// How many spans a diagnostic at `now` tells of; `None`: there is none now.
@@ -358,6 +379,18 @@ mod tests {
         assert_eq!(complaints.admit(4, now + QUIET / 2), None);
         assert_eq!(complaints.admit(5, now + QUIET / 2), None);
         assert_eq!(complaints.admit(1, now + QUIET), Some(10));
+    }
+
+    /// What was dropped soon after a diagnostic was told of by the next one alone, which a stop forestalled.
+    #[test]
+    fn the_end_tells_what_no_diagnostic_has_told_of() {
+        let mut complaints = Complaints::default();
+        complaints.add(3, "first");
+        assert_eq!(complaints.take_rest(), None);
+        complaints.add(4, "second");
+        complaints.add(5, "third");
+        assert_eq!(complaints.take_rest(), Some((9, "third".to_owned())));
+        assert_eq!(complaints.take_rest(), None);
     }
 
     /// A collector that is not there: what waits is dropped, and the stop is not late.
