@@ -1,6 +1,6 @@
 //! Where a server without a file listens: `--listen` and `--port`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use clap::Args;
 
@@ -53,7 +53,7 @@ enum Listen {
 /// Reads an argument of `--listen`: an address as in `listen` of a file, or one without its port.
 fn parse_listen(text: &str) -> Result<Listen, String> {
     let of_file = |text: &str| {
-        let addresses = config::parse_listen(text)?;
+        let addresses = config::parse_listen(text).ok()?;
         addresses
             .iter()
             .map(ListenAddress::ip)
@@ -66,8 +66,15 @@ fn parse_listen(text: &str) -> Result<Listen, String> {
         Ok(address) => format!("[{address}]"),
         Err(_) => text.to_owned(),
     };
-    match of_file(&format!("{host}:1")).filter(|_| !host.is_empty()) {
-        Some(addresses) => Ok(Listen::On(addresses.iter().map(SocketAddr::ip).collect())),
+    let with_port = format!("{host}:1");
+    if let Some(addresses) = of_file(&with_port).filter(|_| !host.is_empty()) {
+        return Ok(Listen::On(addresses.iter().map(SocketAddr::ip).collect()));
+    }
+    // An address of version 6 may be one that no socket can be bound to.
+    let is_address = |text: &&str| text.parse::<SocketAddrV6>().is_ok();
+    let address = [text, &with_port].into_iter().find(is_address);
+    match address.and_then(|address| config::parse_listen(address).err()) {
+        Some(why) => Err(why),
         None => Err(
             "expected an address with or without a port, like 127.0.0.1:8080, localhost:3000, 0.0.0.0, \
              [::1]:8080 or :8080"

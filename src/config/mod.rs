@@ -55,9 +55,12 @@ pub(crate) fn rewrite(text: &str, pattern: &str) -> (model::RequestText, model::
     )
 }
 
-/// Reads an address to listen on as the file writes it; `None` if it is none.
-pub(crate) fn parse_listen(text: &str) -> Option<Vec<ListenAddress>> {
-    words::address::parse_listen(text).ok()
+/// Reads an address to listen on as the file writes it.
+///
+/// # Errors
+/// A sentence with a remedy.
+pub(crate) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, String> {
+    words::address::parse_listen(text).map_err(sentence)
 }
 
 /// Reads a duration as the file writes it; `None` if it is none.

@@ -24,10 +24,31 @@ pub(crate) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, Fault> {
     let (host, port) = split_port(text)?;
     let port = parse_port(port, text.len() - port.len())?;
     let addresses = addresses_of(host)?;
+    if let [IpAddr::V6(address)] = addresses[..] {
+        refuse_unbindable(host, address)?;
+    }
     Ok(addresses
         .into_iter()
         .map(|ip| ListenAddress::Ip(SocketAddr::new(ip, port)))
         .collect())
+}
+
+/// Refuses an address of version 6 that no socket of this server can be bound to. `host` is how it is written.
+fn refuse_unbindable(host: &str, address: Ipv6Addr) -> Result<(), Fault> {
+    let whole = 0..host.len();
+    if let Some(address) = address.to_ipv4_mapped() {
+        // The sockets are of version 6 alone, so that one of version 4 can have the same port.
+        let fault = Fault::new(whole, format!("`{host}` is an address of version 4"));
+        return Err(fault.help(format!("write {address}")));
+    }
+    if address.is_unicast_link_local() {
+        let message = format!(
+            "`{host}` is an address within one link: it needs an interface, which `listen` does not take"
+        );
+        let help = "write another address of this machine, or \"[::]\" for all of them";
+        return Err(Fault::new(whole, message).help(help));
+    }
+    Ok(())
 }
 
 /// Reads where an application server listens: `unix:PATH`, `IP:PORT`, `[v6]:PORT`, `localhost:PORT` or
@@ -465,6 +486,8 @@ mod tests {
             ("127.0.0.1:+1", 10..12, "`+1` is not a port"),
             ("127.0.0.1:", 10..10, "`` is not a port"),
             ("example.com:80", 0..11, "not an IP address"),
+            ("[fe80::1]:80", 0..9, "needs an interface"),
+            ("[::ffff:127.0.0.1]:80", 0..18, "an address of version 4"),
             ("[127.0.0.1]:80", 0..11, "not an IP address"),
             ("http://localhost:80/", 0..7, "no scheme"),
             ("unix:", 0..5, "path of the socket is missing"),
