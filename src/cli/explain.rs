@@ -12,7 +12,7 @@ use crate::config::{self, Strictness, Surroundings};
 use crate::control::question::Question;
 use crate::generation::prepare::prepare;
 use crate::http::method::Method;
-use crate::http::target::{is_valid_host, port};
+use crate::http::target::{Target, is_valid_host, mended, port};
 use crate::server::{Buckets, explain as ask};
 
 /// Tell where a request goes, and why.
@@ -83,6 +83,17 @@ fn is_address(text: &str) -> bool {
     is_valid_host(text.as_bytes()) && port.is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
+/// The message for a `url` that gives no request-target for `method`.
+fn no_target(method: Method, url: &str) -> String {
+    let with_scheme = format!("http://{url}");
+    let proposal = mended(method, url).or_else(|| mended(method, &with_scheme));
+    let remedy = match proposal {
+        Some(proposal) => format!("ask for {proposal}"),
+        None => "ask for http://HOST/PATH or /PATH".to_owned(),
+    };
+    format!("error: `{url}` is not a request-target for {method}; {remedy}")
+}
+
 /// The question that the command line asks.
 fn question(arguments: &Explain) -> Result<Question, String> {
     let (method, url) = match &arguments.request[..] {
@@ -110,13 +121,17 @@ fn question(arguments: &Explain) -> Result<Question, String> {
     }
     let port = port(host.as_bytes()).map(String::from_utf8_lossy);
     let port = port.and_then(|port| port.parse().ok());
+    let target = if target.is_empty() || target.starts_with('?') {
+        format!("/{target}")
+    } else {
+        target.to_owned()
+    };
+    if Target::parse(method, target.as_bytes()).is_none() {
+        return Err(no_target(method, url));
+    }
     Ok(Question {
         method,
-        target: if target.is_empty() || target.starts_with('?') {
-            format!("/{target}")
-        } else {
-            target.to_owned()
-        },
+        target,
         host: host.to_owned(),
         port,
         is_over_tls: is_scheme("https"),

@@ -10,6 +10,8 @@
 //! Nothing is decoded here: [`Target::path`] is as the client sent it, and `path::NormalPath` decodes
 //! it.
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
 use super::method::Method;
 
 /// The parts of a request-target, each as the client sent it.
@@ -119,6 +121,16 @@ impl<'a> Target<'a> {
             is_https: false,
         }
     }
+}
+
+/// `target` as a client would send it: without its fragment, and with what is no visible ASCII percent-encoded.
+/// Returns `None` if that is of no form that `method` may have.
+pub(crate) fn mended(method: Method, target: &str) -> Option<String> {
+    const INVISIBLE: &AsciiSet = &CONTROLS.add(b' ');
+    let (target, _) = target.split_once('#').unwrap_or((target, ""));
+    let mended = utf8_percent_encode(target, INVISIBLE).to_string();
+    let is_target = Target::parse(method, mended.as_bytes()).is_some();
+    is_target.then_some(mended)
 }
 
 /// Returns the octets behind `http://` or `https://`, and whether it is the latter. The case of a

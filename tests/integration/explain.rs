@@ -497,3 +497,18 @@ fn a_stream_is_explained_by_its_address() {
         "{nowhere}"
     );
 }
+
+/// The message named neither the target nor what to ask for instead.
+#[test]
+fn a_target_that_no_client_sends_gets_a_remedy() {
+    let site = Site::new("'/' = { respond = 'ok' }");
+    for (url, remedy) in [
+        ("/x#f", "; ask for /x"),
+        ("h:80/é", "; ask for http://h:80/%C3%A9"),
+        ("h[/", "; ask for http://HOST/PATH or /PATH"),
+    ] {
+        let said = ended_with(1, &site.command_line(&["explain", "GET", url]));
+        let start = format!("error: `{url}` is not a request-target for GET; ");
+        assert!(said.starts_with(&start) && said.contains(remedy), "{said}");
+    }
+}

@@ -29,7 +29,7 @@ use crate::config::words::values::{parse_field_name, parse_field_value};
 use crate::config::words::written;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::http::target::{Form, Target, is_valid_host};
+use crate::http::target::{Form, Target, is_valid_host, mended};
 
 pub(super) const TABLE: Table = Table {
     title: "`[[test]]`",
@@ -291,7 +291,11 @@ fn parse_request(text: &str) -> Result<(Method, String), Fault> {
                 "`{}` is not a request-target for {method}",
                 target.escape_debug()
             );
-            Err(Fault::new(name.len() + 1..text.len(), message).help(HELP))
+            let fault = Fault::new(name.len() + 1..text.len(), message);
+            Err(match mended(method, target) {
+                Some(target) => fault.help(format!("write \"{name} {target}\"")),
+                None => fault.help(HELP),
+            })
         }
     }
 }
@@ -448,6 +452,21 @@ mod tests {
                 Ok((method, target.to_owned())),
                 "{text:?}"
             );
+        }
+    }
+
+    #[test]
+    fn says_how_a_client_would_send_a_request_target() {
+        for (text, help) in [
+            ("GET /é", "write \"GET /%C3%A9\""),
+            ("GET /a b#c", "write \"GET /a%20b\""),
+            (
+                "GET api",
+                "write a method and a request-target: \"GET /api?q=1\"",
+            ),
+        ] {
+            let fault = parse_request(text).expect_err(text);
+            assert_eq!(fault.help.as_deref(), Some(help), "{text:?}");
         }
     }
 
