@@ -66,6 +66,9 @@ impl Readiness {
     }
 }
 
+/// How many octets stand for metrics that are asked for without a server.
+const STAND_IN_LENGTH: usize = 64 * 1024;
+
 impl Reach {
     /// The reach of handlers that are asked without a server, for `explain` and tests: `submit` replies.
     pub(crate) fn without_server(submit: Submit) -> Self {
@@ -73,7 +76,8 @@ impl Reach {
         readiness.set(Phase::Ready);
         Self {
             submit,
-            scrape: Arc::new(|_| String::new()),
+            // As long as metrics may be: whether they are compressed depends on it.
+            scrape: Arc::new(|_| "\n".repeat(STAND_IN_LENGTH)),
             live: Live::without_server(),
             probe: Arc::new(|_| 0),
             readiness: Arc::new(readiness),

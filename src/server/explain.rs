@@ -32,7 +32,7 @@ use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::{Generation, Route, Site};
 use crate::handlers::{Handler, ProxiedRequest, WorkerState};
 use crate::http::error::RequestError;
-use crate::http::field_list::FieldList;
+use crate::http::field_list::{FieldLine, FieldList};
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent};
@@ -464,7 +464,10 @@ fn facts_of(
         )
     };
     if route.is_some_and(is_of_server) {
-        fields.retain(|line| !line.is_named("Content-Length"));
+        let is_framing = |line: &FieldLine| {
+            line.is_named("Content-Length") || line.is_named("Transfer-Encoding")
+        };
+        fields.retain(|line| !is_framing(line));
     }
     Facts {
         status: framed.status,

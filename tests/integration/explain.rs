@@ -512,3 +512,26 @@ fn a_target_that_no_client_sends_gets_a_remedy() {
         assert!(said.starts_with(&start) && said.contains(remedy), "{said}");
     }
 }
+
+/// The content that stands for metrics was empty, and so too short to be compressed.
+#[test]
+fn metrics_are_compressed_as_the_server_does_it() {
+    let server = Site::new("'= /m' = { metrics = true }")
+        .server(
+            "listen = '127.0.0.1:0'\ncompress = true\ncors = { origins = ['https://a.example'] }",
+        )
+        .start();
+    let real = server.get_with("/m", "Accept-Encoding: gzip\r\n");
+    let arguments = ["explain", "--json", "-H", "Accept-Encoding: gzip", "/m"];
+    let told = ended_with(0, &server.command_line(&arguments));
+    for field in ["Vary", "Content-Encoding"] {
+        let value = real.field(field).expect(field);
+        assert!(
+            told.contains(&format!("\"{value}\"")),
+            "{field}: {value}: {told}"
+        );
+    }
+    for field in ["Content-Length", "Transfer-Encoding"] {
+        assert!(!told.contains(field), "{told}");
+    }
+}
