@@ -129,14 +129,13 @@ impl<'c> Receiving<'c> {
         }
     }
 
-    /// Reads what is left and drops it. Returns whether it was complete within its limit.
+    /// Reads what is left and drops it. Returns whether it was complete within [`MAX_DRAINED`]. `max_content` is
+    /// for what is made use of: the response has promised a connection that persists, whatever is dropped.
     pub(crate) async fn drain(&self) -> bool {
-        let mut content = self.content();
         let mut dropped = Vec::new();
-        let limit = self.length.get() + MAX_DRAINED;
-        while !self.state.borrow().is_ended() {
-            let is_too_much = self.length.get() > limit;
-            if is_too_much || content.read(&mut dropped).await.is_err() {
+        let max = self.length.get() + MAX_DRAINED;
+        while !self.is_ended() {
+            if self.read(&mut dropped, max).await.is_err() {
                 return false;
             }
             dropped.clear();
@@ -166,10 +165,25 @@ impl<'c> Receiving<'c> {
         self.state.into_inner().unread
     }
 
+    /// Appends content to `into`, as [`ReadContent::read`] does, as long as no more than `max` octets have been
+    /// read of it in all.
+    async fn read(&self, into: &mut Vec<u8>, max: u64) -> Result<bool, ContentError> {
+        if self.is_ended() {
+            return Ok(false);
+        }
+        self.invite().await?;
+        let before = into.len();
+        while !self.take_unread(into, max)? {
+            let received = self.receive().await;
+            received.map_err(|error| self.state.borrow_mut().fail(error))?;
+        }
+        Ok(into.len() > before)
+    }
+
     /// Moves content that has been read to `into`. Returns whether there was any, or the end of it.
-    fn take_unread(&self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
+    fn take_unread(&self, into: &mut Vec<u8>, max: u64) -> Result<bool, ContentError> {
         let mut state = self.state.borrow_mut();
-        let taken = state.take_unread(into, self.limits.max_content, &self.length);
+        let taken = state.take_unread(into, max, &self.length);
         taken.map_err(|error| state.fail(error))
     }
 
@@ -312,17 +326,7 @@ impl ReadContent for RequestContent<'_> {
     /// # Cancellation
     /// Nothing is lost: what was read and not returned is returned by the next call.
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
-        let Self(receiving) = self;
-        if receiving.state.borrow().is_ended() {
-            return Ok(false);
-        }
-        receiving.invite().await?;
-        let before = into.len();
-        while !receiving.take_unread(into)? {
-            let received = receiving.receive().await;
-            received.map_err(|error| receiving.state.borrow_mut().fail(error))?;
-        }
-        Ok(into.len() > before)
+        self.0.read(into, self.0.limits.max_content).await
     }
 
     async fn inform(&self, interim: &[u8]) -> Result<(), ContentError> {

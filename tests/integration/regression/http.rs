@@ -180,6 +180,46 @@ fn an_early_answer_reaches_a_client_that_uploads_much() {
     }
 }
 
+/// What was left of a request's content was read under `max_content`. The 413 promised that the connection
+/// persists, the server closed it, and the client's next request was lost.
+#[test]
+fn content_over_its_limit_is_dropped_if_the_response_does_not_say_close() {
+    let server = Site::new(
+        "'/echo' = { echo = true }\n'/files' = { files = 'www', strip_prefix = true }\n\
+         '/none' = { echo = true, limits = { max_content = 0 } }",
+    )
+    .limits("max_content = '64 KiB'")
+    .file("a.txt", "a")
+    .start();
+    let much = "x".repeat(70_000);
+    let length = format!("Content-Length: {}\r\n\r\n{much}", much.len());
+    let chunked = format!(
+        "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{much}\r\n0\r\n\r\n",
+        much.len()
+    );
+    let get = "GET /files/a.txt HTTP/1.1\r\nHost: h\r\n\r\n";
+    let mut client = server.connect();
+    for (target, content, status) in [
+        ("/echo", length.as_str(), 413),
+        ("/none", "Content-Length: 1\r\n\r\nx", 413),
+        ("/files/a.txt", &length, 413),
+        ("/files/a.txt", &chunked, 405),
+    ] {
+        let post = format!("POST {target} HTTP/1.1\r\nHost: h\r\n{content}");
+        let response = client.exchange(&post);
+        assert_eq!(
+            (response.status, response.says_close()),
+            (status, false),
+            "{target}"
+        );
+        // Behind what has been dropped, and in the same write as it.
+        assert_eq!(client.exchange(get).text(), "a", "{target}");
+        client.send(post + get);
+        assert_eq!(client.response().status, status, "{target}");
+        assert_eq!(client.response().text(), "a", "{target}");
+    }
+}
+
 /// A connection too many was answered 503 and closed at once. The request that came then reset the
 /// connection, and the answer was lost.
 #[test]
