@@ -58,7 +58,8 @@ impl Connection {
     ) {
         let id = generation.policy.request_id.then(RequestId::new);
         let response = Response::problem(reason);
-        let (status, content_sent) = self.encode_unread(response, id.as_ref(), generation, output);
+        let (status, content_sent) =
+            self.encode_unread(response, (input, id.as_ref()), generation, output);
         self.record_unread(
             (input, id.as_ref()),
             Outcome {
@@ -70,22 +71,25 @@ impl Connection {
         );
     }
 
-    /// Appends `response`, to a request that is not read, to `output`. Returns its status and how many octets
-    /// its content has.
+    /// Appends `response`, to a request of which only `input` is known, to `output`. Returns its status and how
+    /// many octets of content were appended: to HEAD, none (RFC 9110 §9.3.2).
     fn encode_unread(
         &self,
         response: Response<'_>,
-        id: Option<&RequestId>,
+        (input, id): (&[u8], Option<&RequestId>),
         generation: &Generation,
         output: &mut Vec<u8>,
     ) -> (Status, u64) {
         let traits = RequestTraits::unreadable(id);
         let framed = FramedResponse::new(response, &generation.policy, traits, false);
         self.encode_head(&framed, None, generation, output);
-        if let Content::Octets(octets) = &framed.content {
-            output.extend_from_slice(octets);
+        match &framed.content {
+            Content::Octets(octets) if !is_to_head(input) => {
+                output.extend_from_slice(octets);
+                (framed.status, octets.len() as u64)
+            }
+            _ => (framed.status, 0),
         }
-        (framed.status, framed.content.length().unwrap_or(0))
     }
 
     /// Answers that the server has as many connections as it may, instead of dropping the client
@@ -115,25 +119,24 @@ impl Connection {
         let id = generation.policy.request_id.then(RequestId::new);
         let problem = Response::problem_with(reason, fields.clone());
         (_, outcome.content_sent) =
-            self.encode_unread(problem, id.as_ref(), &generation, &mut response);
+            self.encode_unread(problem, (input, id.as_ref()), &generation, &mut response);
         if response.len() > AT_ONCE {
             // The socket does not take a large error page at once, and this function does not wait for the client.
-            response = self.last_response(status, &fields, b"");
-            outcome.content_sent = 0;
-        } else if input.starts_with(b"HEAD ") {
-            response.truncate(response.len() - take(&mut outcome.content_sent) as usize);
+            (response, outcome.content_sent) =
+                self.last_response(status, &fields, (b"", input));
         }
         let _ = self.stream.send(&response, false);
         self.record_unread((input, id.as_ref()), outcome);
     }
 
-    /// A response of the connection itself, after which it ends.
+    /// A response of the connection itself, after which it ends, to a request of which only `input` is known.
+    /// Returns it, and how many octets of content it holds: to HEAD, none.
     pub(super) fn last_response(
         &self,
         status: Status,
         fields: &FieldLines,
-        content: &[u8],
-    ) -> Vec<u8> {
+        (content, input): (&[u8], &[u8]),
+    ) -> (Vec<u8>, u64) {
         let generation = self.generation();
         let (policy, own) = (&generation.policy, Octets::Lent(fields.as_bytes()));
         let head = ResponseHead {
@@ -146,8 +149,11 @@ impl Connection {
         };
         let mut response = Vec::new();
         head.encode(&mut response);
+        if is_to_head(input) {
+            return (response, 0);
+        }
         response.extend_from_slice(content);
-        response
+        (response, content.len() as u64)
     }
 
     /// Finishes an exchange of which only the first bytes of the request are known.
@@ -158,4 +164,9 @@ impl Connection {
             finish(&self.worker, self.client, &line, outcome, as_unread, now);
         }
     }
+}
+
+/// Whether the request that begins with `input` is to HEAD, whose response has no content (RFC 9110 §9.3.2).
+fn is_to_head(input: &[u8]) -> bool {
+    request_line(input).starts_with(b"HEAD ")
 }

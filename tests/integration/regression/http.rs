@@ -220,6 +220,30 @@ fn content_over_its_limit_is_dropped_if_the_response_does_not_say_close() {
     }
 }
 
+/// What was refused before its head was understood was answered with content, whatever the method: a client
+/// takes that for the response to its next request.
+#[test]
+fn a_refused_head_is_answered_without_content() {
+    let server = Site::of_files()
+        .limits("max_head = '1 KiB'")
+        .server("listen = '127.0.0.1:0'")
+        .start();
+    let long = format!("X-Long: {}", "x".repeat(4096));
+    for (line, status) in [
+        ("Expect: x", 417),
+        (long.as_str(), 431),
+        ("Transfer-Encoding: gzip", 400),
+    ] {
+        for before in ["", "\r\n"] {
+            let mut client = server.connect();
+            client.send(format!("{before}HEAD / HTTP/1.1\r\nHost: h\r\n{line}\r\n\r\n"));
+            client.finish_sending();
+            assert_eq!(client.response_to_head().status, status, "{line}");
+            client.expect_end();
+        }
+    }
+}
+
 /// A connection too many was answered 503 and closed at once. The request that came then reset the
 /// connection, and the answer was lost.
 #[test]
