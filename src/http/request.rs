@@ -247,8 +247,9 @@ fn empty_lines(bytes: &[u8]) -> usize {
 
 /// Returns the host of the target URI, without its port.
 ///
-/// The host of an absolute-form counts rather than `Host` (RFC 9112 §3.2.2). A request of HTTP/1.1
-/// has exactly one valid `Host` in any form (RFC 9110 §7.2).
+/// The host of an absolute-form counts rather than `Host` (RFC 9112 §3.2.2). That of an authority-form does not:
+/// it is where a tunnel would lead, and `Host` says which server refuses to make one. A request of HTTP/1.1 has
+/// exactly one valid `Host` in any form (RFC 9110 §7.2).
 fn effective_host<'a>(
     fields: &Fields<'a>,
     target: &Target<'a>,
@@ -262,7 +263,10 @@ fn effective_host<'a>(
         None if version == Version::Http11 => return Err(RequestError::MissingHost),
         None => b"",
     };
-    Ok(target.authority.map_or(name, target::without_port))
+    Ok(match target.authority {
+        Some(authority) if target.form != Form::Authority => target::without_port(authority),
+        _ => name,
+    })
 }
 
 /// Whether the client lets the connection persist (RFC 9112 §9.3): not with `close`; without it, in

@@ -89,11 +89,36 @@ pub(super) fn find<'g, 'r>(
     listening: Listening<'g>,
     head: &RequestHead<'r>,
 ) -> (&'g ServingPolicy, Result<Matched<'g, 'r>, Refusal>) {
-    match find_site(listening, head) {
-        Err(refusal) => (&listening.generation.policy, Err(refusal)),
-        Ok(site) if head.method == Method::Options => find_for_options(site, head),
-        Ok(site) => with_policy(find_route(site, head, head.method)),
+    let Some(site) = listening.site(head.host) else {
+        let refusal = Refusal::Because(Reason::HostUnknown);
+        return (&listening.generation.policy, Err(refusal));
+    };
+    match head.target.form {
+        Form::Asterisk | Form::Authority => (&site.policy, Err(refuse_without_path(site, head))),
+        Form::Origin | Form::Absolute if head.method == Method::Options => {
+            find_for_options(site, head)
+        }
+        Form::Origin | Form::Absolute => with_policy(find_route(site, head, head.method)),
     }
+}
+
+/// What `site` answers to a request whose target has no path. It comes under the policy of the site, since there
+/// is no route.
+#[cold]
+fn refuse_without_path(site: &Site, head: &RequestHead<'_>) -> Refusal {
+    match head.target.form {
+        _ if is_head_too_large(site, head) => Refusal::Because(Reason::HeadTooLarge),
+        Form::Asterisk => Refusal::Options(SERVER_METHODS),
+        // CONNECT: no tunnels here.
+        _ => Refusal::NotAllowed(SERVER_METHODS),
+    }
+}
+
+/// Whether the head is larger than `site` allows. Until the site was known, the largest limits of all held.
+#[inline(always)]
+fn is_head_too_large(site: &Site, head: &RequestHead<'_>) -> bool {
+    let limits = &site.policy.limits;
+    head.length > limits.max_head || head.fields.count() > limits.max_fields
 }
 
 /// As [`find`], for OPTIONS. A preflight comes under the policy of the request that it asks for, and so of the
@@ -138,18 +163,6 @@ fn with_policy<'g, 'r>(
     }
 }
 
-/// The server that answers for a request's host.
-fn find_site<'g>(listening: Listening<'g>, head: &RequestHead<'_>) -> Result<&'g Site, Refusal> {
-    match head.target.form {
-        Form::Asterisk => return Err(Refusal::Options(SERVER_METHODS)),
-        // CONNECT: no tunnels here.
-        Form::Authority => return Err(Refusal::NotAllowed(SERVER_METHODS)),
-        Form::Origin | Form::Absolute => {}
-    }
-    let site = listening.site(head.host);
-    site.ok_or(Refusal::Because(Reason::HostUnknown))
-}
-
 /// The route of `site` that answers the request of `head`, were it of `method`; or what the server answers
 /// in its place, and the policy that holds for that.
 // Two callers, of which one is hot.
@@ -159,9 +172,8 @@ fn find_route<'g, 'r>(
     head: &RequestHead<'r>,
     method: Method,
 ) -> Result<Matched<'g, 'r>, (&'g ServingPolicy, Refusal)> {
-    let limits = &site.policy.limits;
     let refuse = |reason| (&site.policy, Refusal::Because(reason));
-    if head.length > limits.max_head || head.fields.count() > limits.max_fields {
+    if is_head_too_large(site, head) {
         return Err(refuse(Reason::HeadTooLarge));
     }
     let path = NormalPath::parse(head.target.path);

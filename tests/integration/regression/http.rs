@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::support::{Response, Server, Site, speak_plainly};
+use crate::support::{Response, Server, Site, ended_with, speak_plainly};
 
 /// Writes a shell script that can be run into `scripts`.
 fn script(site: &Site, name: &str, body: &str) {
@@ -242,6 +242,44 @@ fn a_refused_head_is_answered_without_content() {
             client.expect_end();
         }
     }
+}
+
+/// `OPTIONS *`, `OPTIONS http://host` and CONNECT were answered before the server was known, so that neither its
+/// `hosts` nor its `deny`, `rate`, `auth`, `headers` and `error_pages` held for them.
+#[test]
+fn a_target_without_a_path_comes_under_the_server_of_its_host() {
+    let rules = "rates.two = { rate = '2/h', burst = 2 }";
+    let start = |lines: &str| {
+        Site::new("'/' = { respond = 'ok' }")
+            .top(rules)
+            .server(&format!(
+                "listen = '127.0.0.1:0'\nhosts = 'h.test'\nheaders = {{ X-Srv = '1' }}\n{lines}"
+            ))
+            .start()
+    };
+    let (open, denied, rated) = (start(""), start("deny = 'all'"), start("rate = 'two'"));
+    for (line, host, status) in [
+        ("OPTIONS *", "h.test", 204),
+        ("OPTIONS http://h.test", "nobody.test", 204),
+        ("CONNECT a:1", "h.test", 405),
+        ("OPTIONS *", "nobody.test", 421),
+        ("OPTIONS http://nobody.test", "h.test", 421),
+        ("CONNECT h.test:1", "nobody.test", 421),
+    ] {
+        let request = format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let response = open.answer(&request);
+        assert_eq!(response.status, status, "{line} {host}");
+        let of_server = Some("1").filter(|_| status != 421);
+        assert_eq!(response.field("X-Srv"), of_server, "{line} {host}");
+        let of_denied = if status == 421 { 421 } else { 403 };
+        assert_eq!(denied.answer(&request).status, of_denied, "{line} {host}");
+    }
+    let options = "OPTIONS * HTTP/1.1\r\nHost: h.test\r\n\r\n";
+    let statuses = [(); 3].map(|()| rated.answer(options).status);
+    assert_eq!(statuses, [204, 204, 429]);
+    let question = ["explain", "-H", "Host: h.test", "OPTIONS", "*"];
+    let text = ended_with(0, &denied.command_line(&question));
+    assert!(text.contains("403"), "{text}");
 }
 
 /// A connection too many was answered 503 and closed at once. The request that came then reset the
