@@ -1,9 +1,9 @@
 //! `try` and `fallback`: which of several files answers a request.
 //!
 //! Each text of `try` gives a path beneath the root, and the first that leads to a file answers, in order.
-//! A path with a slash at its end leads to the index of that directory, or to its listing. Where none does,
-//! the request's own path may lead to a directory, to which a redirect adds the slash; then comes
-//! `fallback`; then 404.
+//! A path with a slash at its end leads to the index of that directory, or to its listing; to a listing of the
+//! request's own path only behind a redirect that adds the slash. Where none does, the request's own path may
+//! lead to a directory, to which a redirect adds the slash; then comes `fallback`; then 404.
 
 use std::rc::Rc;
 
@@ -71,6 +71,9 @@ impl TriedFiles {
         let route = &self.files.route;
         for path in self.candidates(&own, request) {
             let entry = route.entry_now(&path, request, state)?;
+            if self.lists_without_slash(&entry, &path, &own) {
+                return self.files.redirect(request);
+            }
             if self.answers(&entry, &path) {
                 return self.response(&entry, request);
             }
@@ -137,6 +140,9 @@ impl TriedFiles {
         let route = &self.files.route;
         for path in self.candidates(own, request) {
             let entry = route.entry(&path, request, state).await?;
+            if self.lists_without_slash(&entry, &path, own) {
+                return Ok(Found::Directory);
+            }
             if self.answers(&entry, &path) {
                 return Ok(Found::Entry(entry, path));
             }
@@ -181,6 +187,14 @@ impl TriedFiles {
             State::Page => self.tries.is_empty(),
             State::Missing => false,
         }
+    }
+
+    /// Whether what is at `path` is the listing of the directory to which the request's `own` path leads without
+    /// its slash. The links of the listing would lead beside the directory.
+    fn lists_without_slash(&self, entry: &Entry, path: &[u8], own: &NormalPath<'_>) -> bool {
+        matches!(entry.state, State::Directory)
+            && self.answers(entry, path)
+            && path.strip_suffix(b"/") == Some(own.as_bytes())
     }
 
     /// Whether the request's own path lacks the slash of a directory.

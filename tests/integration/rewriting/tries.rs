@@ -1,6 +1,6 @@
 //! `try` and `fallback`: the first of several files answers.
 
-use crate::support::{Server, Site};
+use crate::support::{Server, Site, ended_with};
 
 fn start(options: &str) -> Server {
     Site::new(&format!("'/' = {{ files = 'www', {options} }}"))
@@ -131,6 +131,25 @@ fn a_name_of_the_path_and_the_host_may_say_which_file_it_is() {
 fn a_directory_in_the_list_is_its_index_or_its_listing() {
     let server = start("listing = true, try = ['{path}', '{path}/']");
     assert_eq!(answer(&server, "/dir"), (200, "dir".to_owned()));
-    assert_eq!(server.get("/bare").status, 200, "a listing");
+    assert_eq!(server.get("/bare/").status, 200, "a listing");
     assert_eq!(server.get("/gone").status, 404);
+}
+
+/// The listing was sent at the path without its slash, where each of its links led beside the directory.
+#[test]
+fn a_listing_of_the_own_path_has_its_slash() {
+    for list in ["'{path}', '{path}/'", "'{path}/', '{path}'"] {
+        let options = format!("listing = true, strip_prefix = true, try = [{list}, '/bare/']");
+        let server = Site::new(&format!("'/t' = {{ files = 'www', {options} }}"))
+            .file("bare/x.txt", "x")
+            .start();
+        let response = server.get("/t/bare?q");
+        let location = response.field("Location");
+        assert_eq!((response.status, location), (308, Some("bare/?q")), "{list}");
+        assert!(server.get("/t/bare/").text().contains("./x.txt"), "{list}");
+        // A listing of another directory has no path of its own.
+        assert_eq!(server.get("/t/gone").status, 200, "{list}");
+        let text = ended_with(0, &server.command_line(&["explain", "/t/bare"]));
+        assert!(text.contains("308"), "{text}");
+    }
 }
