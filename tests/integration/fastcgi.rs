@@ -875,6 +875,36 @@ fn a_script_names_the_file_to_be_sent() {
     );
 }
 
+/// A script that named a script had its source sent to the client.
+#[test]
+fn a_script_that_is_named_is_not_sent() {
+    let options =
+        ", sendfile = true, scripts = ['.php', '.do'], send_files = { '/media' = 'media' }";
+    let site = site(options).file("x.phtml", "<?php").file("y.do", "run");
+    site.directory().write("media/x.php", "<?php");
+    let here = site.directory().join("www").display().to_string();
+    let peer = Peer::at(&site);
+    let server = site.start();
+    let mut client = server.connect();
+    for (field, name) in [
+        ("X-Accel-Redirect: /x.phtml", "/x.phtml".to_owned()),
+        ("X-Accel-Redirect: /y%2eDO", "/y.DO".to_owned()),
+        ("X-Sendfile: y.do", "y.do".to_owned()),
+        (
+            &format!("X-Sendfile: {here}/x.phtml"),
+            format!("{here}/x.phtml"),
+        ),
+        ("X-Accel-Redirect: /media/x.php", "/media/x.php".to_owned()),
+    ] {
+        client.send(get("/"));
+        peer.answer(&format!("Content-Type: a/b\r\n{field}\r\n\r\n"));
+        assert_eq!(client.response().status, 502, "{field}");
+        let sentence = format!("{name:?} is a script by its name");
+        server.wait_for_line(|line| line.contains(&sentence));
+    }
+    server.wait_for_reason("upstream_file");
+}
+
 /// A file whose format is in gzip, such as `.svgz`, went out without saying so, unlike from `files`.
 #[test]
 fn a_sent_file_in_gzip_says_so() {

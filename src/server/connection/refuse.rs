@@ -122,8 +122,7 @@ impl Connection {
             self.encode_unread(problem, (input, id.as_ref()), &generation, &mut response);
         if response.len() > AT_ONCE {
             // The socket does not take a large error page at once, and this function does not wait for the client.
-            (response, outcome.content_sent) =
-                self.last_response(status, &fields, (b"", input));
+            (response, outcome.content_sent) = self.last_response(status, &fields, (b"", input));
         }
         let _ = self.stream.send(&response, false);
         self.record_unread((input, id.as_ref()), outcome);

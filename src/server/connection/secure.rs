@@ -90,8 +90,7 @@ impl Connection {
     fn answer_plain_http(&self, received: &[u8]) {
         let status = Status::BAD_REQUEST;
         let fields = FieldLines::new().with("Content-Type", "text/plain; charset=utf-8");
-        let (response, content_sent) =
-            self.last_response(status, &fields, (SPEAK_TLS, received));
+        let (response, content_sent) = self.last_response(status, &fields, (SPEAK_TLS, received));
         // If the socket does not take this little, the client is not reading either.
         let _ = self.stream.send(&response, false);
         self.tell_refused("it speaks plain HTTP, and not TLS");

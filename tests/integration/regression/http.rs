@@ -236,7 +236,9 @@ fn a_refused_head_is_answered_without_content() {
     ] {
         for before in ["", "\r\n"] {
             let mut client = server.connect();
-            client.send(format!("{before}HEAD / HTTP/1.1\r\nHost: h\r\n{line}\r\n\r\n"));
+            client.send(format!(
+                "{before}HEAD / HTTP/1.1\r\nHost: h\r\n{line}\r\n\r\n"
+            ));
             client.finish_sending();
             assert_eq!(client.response_to_head().status, status, "{line}");
             client.expect_end();

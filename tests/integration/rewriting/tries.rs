@@ -145,7 +145,11 @@ fn a_listing_of_the_own_path_has_its_slash() {
             .start();
         let response = server.get("/t/bare?q");
         let location = response.field("Location");
-        assert_eq!((response.status, location), (308, Some("bare/?q")), "{list}");
+        assert_eq!(
+            (response.status, location),
+            (308, Some("bare/?q")),
+            "{list}"
+        );
         assert!(server.get("/t/bare/").text().contains("./x.txt"), "{list}");
         // A listing of another directory has no path of its own.
         assert_eq!(server.get("/t/gone").status, 200, "{list}");

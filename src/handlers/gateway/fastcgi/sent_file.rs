@@ -36,6 +36,8 @@ use crate::runtime::{BlockingError, BlockingPool};
 pub(super) enum SentFileError {
     #[error("{0:?} is not beneath {1}")]
     Outside(String, &'static str, #[source] Option<io::Error>),
+    #[error("{0:?} is a script by its name, and the source of a script is not sent")]
+    Script(String),
     #[error("{0:?} is not there, or not a file")]
     Missing(String),
     #[error("{0:?} cannot be read")]
@@ -152,6 +154,10 @@ pub(super) async fn answer(
     disk: &BlockingPool,
 ) -> Result<Response<'static>, SentFileError> {
     let shown = String::from_utf8_lossy(name.as_bytes()).into_owned();
+    // In a directory of `send_files` too: it may hold the root, or be beneath it.
+    if !options.may_be_sent(name.as_bytes()) {
+        return Err(SentFileError::Script(shown));
+    }
     let open = {
         let (options, name) = (Arc::clone(options), name.clone());
         move |waiting| open(&options, &name, waiting)
