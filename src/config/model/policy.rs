@@ -47,15 +47,9 @@ impl Policy {
         let forbids = |(name, value): &(String, RequestText)| {
             name.eq_ignore_ascii_case("Cache-Control") && forbids_changes(value.written.as_bytes())
         };
-        let is_coding =
-            |(name, _): &(String, RequestText)| name.eq_ignore_ascii_case("Content-Encoding");
         let mut lines = headers.set.iter().chain(&headers.add);
-        let is_forbidden = lines.any(|line| forbids(line) || is_coding(line));
-        let is_removed = headers
-            .remove
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case("Content-Encoding"));
-        (!is_forbidden && !is_removed).then_some(compression)
+        let is_left_alone = headers.decide_coding() || lines.any(forbids);
+        (!is_left_alone).then_some(compression)
     }
 }
 
@@ -80,6 +74,12 @@ impl HeaderChanges {
         let set = self.set.iter().map(|(other, _)| other);
         let mut others = set.chain(&self.remove);
         others.any(|other| is_same_variable(name, other))
+    }
+
+    /// Whether the operator says which coding content has, or that no field says it. The server then chooses
+    /// no coding: its own label would be missing or wrong.
+    pub(crate) fn decide_coding(&self) -> bool {
+        self.mentions("Content-Encoding")
     }
 
     /// Merges `inner` into this. For a name that `inner` mentions, only `inner` counts.

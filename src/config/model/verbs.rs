@@ -46,10 +46,12 @@ impl Verb {
             Self::Files(files) => {
                 files.types = types();
                 files.compression = compression();
+                files.may_label_codings = !policy.headers.decide_coding();
             }
             Self::Fastcgi(fastcgi) => {
                 fastcgi.types = types();
                 fastcgi.compression = compression();
+                fastcgi.may_label_codings = !policy.headers.decide_coding();
             }
             Self::Respond(_)
             | Self::Redirect(_)
@@ -122,6 +124,8 @@ pub(crate) struct Files {
     pub(crate) types: Types,
     /// What the route's policy has compressed.
     pub(crate) compression: Option<Compression>,
+    /// Whether the route's policy leaves `Content-Encoding` to the server.
+    pub(crate) may_label_codings: bool,
     /// What symbolic links may lead to.
     pub(crate) links: Links,
 }
@@ -136,6 +140,11 @@ impl Files {
         let mut expires = self.expires.iter();
         let expiry = expires.find(|expiry| expiry.class.has(path, media_type));
         expiry.map(|expiry| expiry.value.as_str())
+    }
+
+    /// Whether a compressed sibling may be sent in a file's place. Without its label it must not be.
+    pub(crate) fn sends_siblings(&self) -> bool {
+        self.precompressed && self.may_label_codings
     }
 
     /// By how many seconds a compressed sibling may be older than its file. Compressors and copies lose
@@ -167,6 +176,7 @@ impl Files {
             revalidate: Duration::from_secs(1),
             types: Types::default(),
             compression: None,
+            may_label_codings: true,
             links: Links::Inside,
         }
     }
@@ -278,6 +288,8 @@ pub(crate) struct Fastcgi {
     pub(crate) types: Types,
     /// What the route's policy has compressed.
     pub(crate) compression: Option<Compression>,
+    /// Whether the route's policy leaves `Content-Encoding` to the server.
+    pub(crate) may_label_codings: bool,
     /// What symbolic links may lead to.
     pub(crate) links: Links,
 }
@@ -310,6 +322,7 @@ impl Fastcgi {
             send_files: Vec::new(),
             types: Types::default(),
             compression: None,
+            may_label_codings: true,
             links: Links::Inside,
         }
     }
@@ -333,6 +346,7 @@ impl Fastcgi {
             index: index.cloned().collect(),
             types: self.types.clone(),
             compression: self.compression.clone(),
+            may_label_codings: self.may_label_codings,
             links: self.links.clone(),
             ..Files::beneath(self.root.clone())
         }

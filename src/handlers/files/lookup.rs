@@ -210,7 +210,7 @@ impl Search<'_> {
         let media_type = self.options.types.for_path(&path).into_owned();
         let modified = opened.identity.modified;
         let mut codings = vec![(ContentCoding::Identity, opened)];
-        if self.options.precompressed && may_have_codings(&path, &media_type) {
+        if self.options.sends_siblings() && may_have_codings(&path, &media_type) {
             for coding in CODINGS {
                 match self.at(&coded_path(&path, coding))? {
                     PathState::File(sibling)

@@ -52,7 +52,7 @@ impl fmt::Display for PassedOver {
 pub(super) fn passed_over(file: &Path, options: &Files) -> Vec<PassedOver> {
     let path = file.as_os_str().as_bytes();
     let media_type = options.types.for_path(path);
-    if !options.precompressed || !may_have_codings(path, &media_type) {
+    if !options.sends_siblings() || !may_have_codings(path, &media_type) {
         return Vec::new();
     }
     let Ok(state) = fs::metadata(file) else {

@@ -16,7 +16,7 @@ pub(crate) fn passed_over_siblings(config: &Config) -> Vec<String> {
     let mut seen = HashSet::new();
     let is_new = |files: &Files| seen.insert((files.root.clone(), files.types.clone()));
     let mut lines: Vec<String> = files
-        .filter(|files| files.precompressed)
+        .filter(Files::sends_siblings)
         .filter(is_new)
         .flat_map(|files| passed_over_beneath(&files))
         .map(|passed_over| passed_over.to_string())

@@ -208,3 +208,22 @@ fn an_error_page_that_is_edited_is_sent_as_it_is() {
     assert!(reloaded.status.success(), "{reloaded:?}");
     assert_eq!(server.get("/nothing").text(), "replaced");
 }
+
+/// A compressed sibling was sent without its label where `headers` remove `Content-Encoding`, and with a wrong one
+/// where they set it.
+#[test]
+fn a_sibling_is_not_sent_where_headers_decide_its_label() {
+    for (changes, label) in [
+        ("{ remove = ['Content-Encoding'] }", None),
+        ("{ Content-Encoding = 'br' }", Some("br")),
+    ] {
+        let site = Site::new(&format!("'/' = {{ files = 'www', headers = {changes} }}"));
+        let server = site
+            .file("b.css", "plain")
+            .file("b.css.gz", "coded")
+            .start();
+        let response = server.get_with("/b.css", "Accept-Encoding: gzip\r\n");
+        assert_eq!(response.field("Content-Encoding"), label, "{changes}");
+        assert_eq!(response.text(), "plain", "{changes}");
+    }
+}
