@@ -32,7 +32,13 @@ pub(super) struct Trial {
     config: Config,
     generation: Arc<Generation>,
     pub(super) deadline: Instant,
+    /// How long the next attempt waits if what ran before cannot run again at the deadline.
+    retry_in: Duration,
 }
+
+/// What ran before may not run again for a moment, as an application whose program is being replaced.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+const LAST_RETRY: Duration = Duration::from_secs(60);
 
 /// What a reload changed.
 pub(super) struct Applied {
@@ -185,6 +191,7 @@ impl Supervisor {
             config,
             generation,
             deadline,
+            retry_in: FIRST_RETRY,
         });
         OnTrial::Begins(time)
     }
@@ -289,19 +296,30 @@ impl Supervisor {
         report(cause, &outcome);
     }
 
-    /// Ends a trial that was not confirmed in time: has every worker adopt what ran before.
+    /// Ends a trial that was not confirmed in time: has every worker adopt what ran before. Where that
+    /// cannot run again, the trial goes on until the next attempt.
     pub(super) fn end_trial(&mut self) {
         let Some(trial) = self.trial.take() else {
             return;
         };
+        let again = (trial.config.clone(), Arc::clone(&trial.generation));
         let (outcome, level, told) = match self.apply(trial.config, trial.generation) {
             Ok(_) => {
                 let told = "the reload was not confirmed in time: what ran before runs again";
                 (Outcome::Applied, LogLevel::Warn, told.to_owned())
             }
             Err(error) => {
+                let wait = trial.retry_in;
+                let (config, generation) = again;
+                self.trial = Some(Trial {
+                    config,
+                    generation,
+                    deadline: Instant::now() + wait,
+                    retry_in: (wait * 2).min(LAST_RETRY),
+                });
                 let told = format!(
-                    "the reload was not confirmed in time, and what ran before cannot run again: {error}"
+                    "the reload was not confirmed in time, and what ran before cannot run again: {error}; \
+                     it is tried again in {wait:?}; mend that, or keep the new configuration with `tidegate confirm`"
                 );
                 (Outcome::Refused, LogLevel::Error, told)
             }

@@ -1,5 +1,7 @@
 //! What the control socket shows live: one snapshot, a stream of them, and nothing is done where no one looks.
 
+use std::os::unix::net::UnixStream;
+
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -324,9 +326,10 @@ fn a_reload_that_is_taken_back_is_marked() {
     assert!(message.contains("not confirmed in time"), "{message}");
 }
 
-/// Something else stands at the address of the listener that the reload on trial took away.
+/// Something else stands at the address of the listener that the reload on trial took away, and goes again. It was
+/// tried once to take the reload back.
 #[test]
-fn a_reload_that_cannot_be_taken_back_is_marked() {
+fn a_reload_that_cannot_be_taken_back_is_marked_and_tried_again() {
     let routes = "'/' = { respond = 'ok' }";
     let server = Site::new(routes)
         .top(LONG_GRACE)
@@ -338,7 +341,7 @@ fn a_reload_that_cannot_be_taken_back_is_marked() {
     server.configure(without);
     ended_with(0, &server.command_line(&["reload", "--confirm", "1s"]));
     let taken = server.directory().path().join("taken");
-    std::fs::write(taken, "a file").expect("the socket is gone");
+    std::fs::write(&taken, "a file").expect("the socket is gone");
     let marked = events.until("the mark", |now| now["reloads"][1].is_object());
     let mark = &marked["reloads"][1];
     assert_eq!(
@@ -351,6 +354,12 @@ fn a_reload_that_cannot_be_taken_back_is_marked() {
         "{message}"
     );
     assert_eq!(server.get("/").text(), "ok");
+    let waits = server.status()["generation"]["waits_for_confirmation"].clone();
+    assert_eq!(waits, true);
+    std::fs::remove_file(&taken).expect("ours");
+    let back = events.until("the next mark", |now| now["reloads"][2].is_object());
+    assert_eq!(back["reloads"][2]["outcome"], "applied");
+    UnixStream::connect(&taken).expect("it listens there again");
 }
 
 #[test]
