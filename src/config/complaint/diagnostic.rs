@@ -27,12 +27,28 @@ pub(crate) struct Source {
     pub(crate) path: Arc<PathBuf>,
     pub(crate) text: String,
     /// Takes secrets out of a text, in which all places stay the same.
-    pub(in crate::config) hide: fn(&str) -> String,
+    hide: fn(&str) -> String,
     /// The text without secrets, once a line of it has been shown.
-    pub(in crate::config) shown: OnceLock<String>,
+    shown: OnceLock<String>,
 }
 
 impl Source {
+    /// A file with that `text`; `hide` takes secrets out of a text, in which all places stay the same.
+    pub(crate) fn new(path: Arc<PathBuf>, text: String, hide: fn(&str) -> String) -> Self {
+        let shown = OnceLock::new();
+        Self {
+            path,
+            text,
+            hide,
+            shown,
+        }
+    }
+
+    /// Whether what stands at that place is not shown.
+    pub(crate) fn hides(&self, span: &Range<usize>) -> bool {
+        self.shown()[span.clone()] != self.text[span.clone()]
+    }
+
     /// The text as the operator sees it.
     fn shown(&self) -> &str {
         self.shown.get_or_init(|| (self.hide)(&self.text))
@@ -332,12 +348,8 @@ mod tests {
     use super::*;
 
     fn source(text: &str) -> Arc<Source> {
-        Arc::new(Source {
-            path: Arc::new("a.toml".into()),
-            text: text.into(),
-            hide: str::to_owned,
-            shown: OnceLock::new(),
-        })
+        let path = Arc::new("a.toml".into());
+        Arc::new(Source::new(path, text.into(), str::to_owned))
     }
 
     #[test]

@@ -140,6 +140,8 @@ impl<'s> SyntaxFaults<'s> {
             )
         } else if !message.starts_with("string values must be quoted") {
             return None;
+        } else if self.source.hides(span) {
+            ("a string needs quotes", "it in quotes".to_owned())
         } else if let Some(value) = token.strip_suffix(';') {
             (SEMICOLON, quoted(value))
         } else if token.contains(',') {

@@ -159,7 +159,7 @@ const SETTINGS: &[Setting<Draft>] = &[
         key: "precompressed",
         kind: Kind::Boolean,
         default: "true",
-        about: "look for `.zst`, `.br` and `.gz` siblings",
+        about: "look for `.zst`, `.br` and `.gz` siblings; not where `headers` name `Content-Encoding`",
         translations: &[(
             "gzip",
             "precompressed files (`.gz`, `.br`, `.zst`) beside the originals are served by \

@@ -20,10 +20,9 @@ const KEYS: [&str; 6] = [
     "options",
 ];
 
-/// `text`, a file, with asterisks in place of its secrets: places in it stay where they are. In text that is no
-/// TOML, only what can be told to be a value is replaced.
+/// `text`, a file, with asterisks in place of its secrets: places in it stay where they are.
 pub(crate) fn hide_secrets(text: &str) -> String {
-    let (tree, _) = DeTable::parse_recoverable(text);
+    let (tree, errors) = DeTable::parse_recoverable(text);
     let mut spans = Vec::new();
     for_each_secret(tree.get_ref(), "", false, &mut |span| spans.push(span));
     let mut shown = text.to_owned();
@@ -31,7 +30,54 @@ pub(crate) fn hide_secrets(text: &str) -> String {
         let written = &text[span.clone()];
         shown.replace_range(span, &in_asterisks(written));
     }
+    if errors.is_empty() {
+        shown
+    } else {
+        hide_lines(&shown)
+    }
+}
+
+/// The same for a file that is no TOML, of which the tree does not have all values: it has the first one of a key that
+/// is set twice, and none behind a quote too many. So all that stands behind a secret key is hidden, to the end of its
+/// line, and each line of a table that has such a name.
+fn hide_lines(text: &str) -> String {
+    let mut table = "";
+    let mut shown = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        if line.starts_with('[') {
+            table = line;
+        }
+        let name = secret_key(line, table).unwrap_or(line.len());
+        let start = line[name..].find('=').map_or(line.len(), |at| name + at);
+        shown += &line[..start];
+        shown.extend(line[start..].bytes().map(|octet| match octet {
+            b' ' | b'\t' | b'\r' | b'\n' | b'=' | b',' => char::from(octet),
+            b'"' | b'\'' | b'{' | b'}' | b'[' | b']' => char::from(octet),
+            _ => '*',
+        }));
+    }
     shown
+}
+
+/// Where in `line` the values of a secret key begin to be possible: behind its name, or at once if `table`, the line
+/// that begins its table, has such a name.
+fn secret_key(line: &str, table: &str) -> Option<usize> {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let find = |text: &str, key: &str| {
+        text.match_indices(key)
+            .map(|(at, _)| at + key.len())
+            .find(|end| {
+                let before = text[..end - key.len()].chars().next_back();
+                let behind = text[*end..].chars().next();
+                !before.is_some_and(is_of_name) && !behind.is_some_and(is_of_name)
+            })
+    };
+    let is_tracing = find(table, "tracing").is_some();
+    let keys = KEYS.into_iter().chain(is_tracing.then_some("headers"));
+    if keys.clone().any(|key| find(table, key).is_some()) {
+        return Some(0);
+    }
+    keys.filter_map(|key| find(line, key)).min()
 }
 
 /// Calls `found` with the place of each secret of `table`, which stands below the key `above`. All strings are
@@ -64,13 +110,14 @@ fn secrets_of(
     found: &mut dyn FnMut(Range<usize>),
 ) {
     match value.get_ref() {
-        DeValue::String(text) if is_secret && !is_reference(text) => found(value.span()),
+        DeValue::String(text) if is_reference(text) => {}
         DeValue::Array(values) => {
             for value in values {
                 secrets_of(value, name, is_secret, found);
             }
         }
         DeValue::Table(table) => for_each_secret(table, name, is_secret, found),
+        _ if is_secret => found(value.span()),
         _ => {}
     }
 }
@@ -82,7 +129,7 @@ fn is_reference(text: &str) -> bool {
     inner.is_some_and(|name| !name.contains(['$', '{', '}', ':']))
 }
 
-/// As many octets as `written`, a string of TOML: an asterisk for each, but for line ends and the quotes around.
+/// As many octets as `written`, a value of TOML: an asterisk for each, but for line ends and the quotes around.
 fn in_asterisks(written: &str) -> String {
     let is_quote = |c: char| c == '"' || c == '\'';
     let start = written.len() - written.trim_start_matches(is_quote).len();
@@ -119,7 +166,7 @@ headers = { cookie = \"a=b\", Accept = \"*\" }
 [upstreams.u]
 sticky = { cookie = \"a\", secret = '********' }
 [apps.a]
-environment = { A = \"${A}\", B = \"*****\", C = \"*******\", D = 5 }
+environment = { A = \"${A}\", B = \"*****\", C = \"*******\", D = * }
 [tracing]
 headers.X-Team = \"\"\"*
 *\"\"\"
@@ -131,5 +178,30 @@ headers = { cookie = \"***\", Accept = \"*\" }
 ";
         assert_eq!(hide_secrets(text), expected);
         assert_eq!(hide_secrets("a = b"), "a = b");
+    }
+
+    #[test]
+    fn behind_a_mistake_nothing_of_a_secret_is_shown() {
+        for (text, expected) in [
+            (
+                "secret = 'a', secret = 'b'\nc = 'd'\n",
+                "secret = '*', ****** = '*'\nc = 'd'\n",
+            ),
+            (
+                "sticky.secret = 'a'\nsticky.secret = 'b'\n",
+                "sticky.secret = '*'\nsticky.secret = '*'\n",
+            ),
+            ("environment.A = 'it's me'\n", "environment.A = '**'* **'\n"),
+            (
+                "[apps.a.environment]\nA = 'a'\nA = 'b'\n[b]\nA = 'a'\n",
+                "[apps.a.environment]\nA = '*'\nA = '*'\n[b]\nA = 'a'\n",
+            ),
+            (
+                "[tracing]\nheaders = { A = B c }\nheaders_of = 'a'\n",
+                "[tracing]\nheaders = { * = *** }\nheaders_of = 'a'\n",
+            ),
+        ] {
+            assert_eq!(hide_secrets(text), expected);
+        }
     }
 }

@@ -2,19 +2,14 @@
 
 use std::path::Path;
 use std::string::FromUtf8Error;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::config::complaint::diagnostic::{Diagnostic, Source, Spot};
 use crate::config::keys::secrets::hide_secrets;
 
 /// `text` under the name of its file.
 pub(super) fn source(file: &Path, text: String) -> Arc<Source> {
-    Arc::new(Source {
-        path: Arc::new(file.to_owned()),
-        text,
-        hide: hide_secrets,
-        shown: OnceLock::new(),
-    })
+    Arc::new(Source::new(Arc::new(file.to_owned()), text, hide_secrets))
 }
 
 /// The diagnostic for a file that is not UTF-8. It marks the first byte at fault.
