@@ -9,6 +9,7 @@
 //! | where a message ends, what its content is | [`framing`], [`content`], [`chunked`] |
 //! | the head of a response | [`status`], [`response`]; of an upstream's, [`received_response`] |
 //! | who may set which field | [`field_roles`] |
+//! | what `Proxy-Status` says | [`proxy_status`] |
 //! | text with variables that a request fills | [`template`] |
 //! | which representation, and how much of it | [`negotiation`], [`precondition`], [`range`], [`validator`] |
 //! | whether content is compressed for the client | [`compression`] |
@@ -35,6 +36,7 @@ pub(crate) mod multipart;
 pub(crate) mod negotiation;
 pub(crate) mod path;
 pub(crate) mod precondition;
+pub(crate) mod proxy_status;
 pub(crate) mod query;
 pub(crate) mod range;
 pub(crate) mod raw_path;

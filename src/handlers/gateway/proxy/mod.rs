@@ -14,7 +14,6 @@
 //! | which connection no other request may follow on | [`connection_auth`] |
 //! | what an upstream can do wrong | [`fault`] |
 //! | which fields a route keeps from its clients | [`withheld`] |
-//! | what `Proxy-Status` says | [`proxy_status`] |
 //! | a server that says who is let in | [`forward_auth`] |
 //! | what `explain` tells of a request | [`explained`] |
 //! | servers and their connections | [`upstream`](crate::upstream) |
@@ -30,7 +29,6 @@ mod forwarding;
 mod heard;
 mod max_forwards;
 mod own_fields;
-pub(crate) mod proxy_status;
 mod receiving;
 mod request;
 mod target;
@@ -44,6 +42,7 @@ use std::time::Duration;
 
 use crate::config::model::{Proxy, Route, RoutePattern};
 use crate::disk::read_ahead::ReadAhead;
+use crate::http::proxy_status;
 use crate::http::request::RequestHead;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
