@@ -217,18 +217,38 @@ fn check_file(path: &Path) -> Result<(), OpenLogError> {
         Ok(state) if state.is_dir() => Err(Errno::ISDIR),
         Ok(state) if state.file_type().is_socket() => Err(Errno::NXIO),
         Ok(_) => rustix::fs::access(path, Access::WRITE_OK),
-        Err(_) => {
-            let parent = path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty());
-            let parent = parent.unwrap_or(Path::new("."));
-            match parent.metadata() {
-                Ok(state) if !state.is_dir() => Err(Errno::NOTDIR),
-                _ => rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK),
-            }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(OpenLogError::of_file(path, &error));
         }
+        Err(_) => return check_new(&end_of_links(path)),
     };
     outcome.map_err(|error| OpenLogError::of_file(path, &error.into()))
+}
+
+/// Looks whether the file at `path`, which is not there and is no link, could be made.
+fn check_new(path: &Path) -> Result<(), OpenLogError> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    let outcome = match parent.metadata() {
+        Ok(state) if !state.is_dir() => Err(Errno::NOTDIR),
+        _ => rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK),
+    };
+    outcome.map_err(|error| OpenLogError::of_file(path, &error.into()))
+}
+
+/// Where a file is made if `path` is opened and no file is there: symbolic links are followed. The kernel has
+/// found an end of them already; the bound is for links that change at this moment.
+fn end_of_links(path: &Path) -> PathBuf {
+    let mut end = path.to_owned();
+    for _ in 0..40 {
+        let Ok(target) = end.read_link() else {
+            break;
+        };
+        end = end.parent().unwrap_or(Path::new("")).join(target);
+    }
+    end
 }
 
 /// Opens the log at `path` to append to it, or makes it. It may be a FIFO; then another program must read
@@ -272,6 +292,29 @@ fn ends_in_half_a_line(path: &Path, opened: &File) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::TemporaryDirectory;
+    use std::os::unix::fs::symlink;
+
+    /// Only the directory of the link was looked at, so that `check` passed what `run` refused.
+    #[test]
+    fn a_link_is_checked_where_it_leads() {
+        let tree = TemporaryDirectory::new("log-links");
+        let links = [
+            ("dangling", "nowhere/x"),
+            ("again", "dangling"),
+            ("loop", "loop"),
+            ("new", "x.log"),
+        ];
+        for (name, target) in links {
+            symlink(target, tree.path().join(name)).expect("a new name");
+            let checked = check_file(&tree.path().join(name));
+            assert_eq!(checked.is_ok(), name == "new", "{name}");
+            let error = checked.err().map(|error| error.to_string());
+            let names_target =
+                error.is_none_or(|error| error.contains("nowhere/x") || name == "loop");
+            assert!(names_target, "{name}");
+        }
+    }
 
     /// Takes so many octets, then no more.
     struct Disk {
