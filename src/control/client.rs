@@ -83,8 +83,22 @@ pub(crate) fn exchange(config: &Path, command: Command<'_>) -> Result<String, Cl
     };
     match status {
         200..300 => Ok(content),
-        _ => Err(ClientError::Refused(content)),
+        _ => Err(ClientError::Refused(match in_words(status, &content) {
+            Some(words) => format!("error: {words}"),
+            None => content,
+        })),
     }
+}
+
+/// The sentence for a refusal that comes as a page for browsers: the server has read no request that could say what
+/// it wants, because the socket has as many clients as it may have. `None`: `content` is the sentence.
+pub(super) fn in_words(status: u16, content: &str) -> Option<String> {
+    let is_page = content.starts_with("<!doctype html>");
+    let busy = "too many commands are under way at the control socket of the server; ask again when some have ended";
+    is_page.then(|| match status {
+        503 => busy.to_owned(),
+        _ => format!("the server answers {status} at its control socket"),
+    })
 }
 
 /// Sends the request, and returns the status and the content of the response.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::socket_peercred;
 
-use super::client::{CUT_OFF, ClientError, Command, Server, harmless};
+use super::client::{CUT_OFF, ClientError, Command, Server, harmless, in_words};
 use crate::http::chunked::{Decoder, Step};
 
 /// Longest head of a response that is read, in bytes. The server's own have a few lines.
@@ -35,7 +35,10 @@ fn accepted((status, answer): (u16, Answer)) -> Result<Stream, ClientError> {
     match answer {
         Answer::Stream(stream) if (200..300).contains(&status) => Ok(stream),
         Answer::Stream(_) => Err(ClientError::NoAnswer(CUT_OFF.to_owned())),
-        Answer::Refusal(content) => Err(ClientError::Refused(content)),
+        Answer::Refusal(content) => {
+            let words = in_words(status, &content);
+            Err(ClientError::Refused(words.unwrap_or(content)))
+        }
     }
 }
 

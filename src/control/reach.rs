@@ -66,7 +66,8 @@ impl Readiness {
     }
 }
 
-/// How many octets stand for metrics that are asked for without a server.
+/// How many octets stand for metrics that are asked for without a server: an assumption, since it is not known how many
+/// there are.
 const STAND_IN_LENGTH: usize = 64 * 1024;
 
 impl Reach {
@@ -76,7 +77,7 @@ impl Reach {
         readiness.set(Phase::Ready);
         Self {
             submit,
-            // As long as metrics may be: whether they are compressed depends on it.
+            // Whether they are compressed depends on their length.
             scrape: Arc::new(|_| "\n".repeat(STAND_IN_LENGTH)),
             live: Live::without_server(),
             probe: Arc::new(|_| 0),

@@ -1,6 +1,7 @@
 //! The control socket: who may use it, and the commands for a running server.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use crate::support::{Server, Site, ended_with, until};
@@ -15,6 +16,22 @@ fn ok() -> Site {
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("it is there").mode() & 0o7777
+}
+
+/// The page for browsers was printed, all of it.
+#[test]
+fn a_command_at_a_full_socket_is_refused_in_a_sentence() {
+    let server = ok().start();
+    let socket = server.control_socket();
+    let connect = || UnixStream::connect(&socket).expect("it listens");
+    let commands: Vec<UnixStream> = (0..400).map(|_| connect()).collect();
+    for arguments in [&["status"][..], &["log", "-f"]] {
+        let told = ended_with(1, &server.command_line(arguments));
+        let expected = "error: too many commands are under way at the control socket";
+        assert!(told.contains(expected), "{arguments:?}: {told}");
+        assert!(!told.contains('<'), "{told}");
+    }
+    drop(commands);
 }
 
 #[test]
