@@ -51,7 +51,13 @@ impl Supervisor {
         };
         // Told to stop, it ends its applications. One that is late or is not heard is killed.
         let is_told = matches!(why, UpgradeError::Stopped) && tell_to_stop(&child);
-        let patience = if is_told { PATIENCE } else { Duration::ZERO };
+        let apps = self.config.apps.iter().map(|app| app.stop_timeout);
+        let apps = apps.max().unwrap_or_default();
+        let patience = if is_told {
+            PATIENCE.saturating_add(apps)
+        } else {
+            Duration::ZERO
+        };
         end(&mut child, patience).map_err(UpgradeError::Line)?;
         Err(why)
     }
