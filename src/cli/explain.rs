@@ -89,6 +89,7 @@ fn no_target(method: Method, url: &str) -> String {
     let proposal = mended(method, url).or_else(|| mended(method, &with_scheme));
     let remedy = match proposal {
         Some(proposal) => format!("ask for {proposal}"),
+        None if method == Method::Connect => "ask for HOST:PORT".to_owned(),
         None => "ask for http://HOST/PATH or /PATH".to_owned(),
     };
     format!("error: `{url}` is not a request-target for {method}; {remedy}")
@@ -106,6 +107,8 @@ fn question(arguments: &Explain) -> Result<Question, String> {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     let is_scheme = |known: &str| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(known));
     let (host, target) = match url.split_once("://") {
+        // It names the place that it asks to be connected to, and no path (RFC 9112 §3.2.3).
+        _ if method == Method::Connect => ("localhost", url.as_str()),
         Some((scheme, _)) if !is_scheme("http") && !is_scheme("https") => {
             return Err(format!(
                 "error: nothing listens for {scheme}; ask for http://… or https://…"

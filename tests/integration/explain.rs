@@ -349,7 +349,7 @@ fn the_request_that_is_explained_is_the_one_that_is_sent() {
         ("GET", "/fields", "X-Tenant: b"),
         ("HEAD", "/fields", "X-Gone: 1"),
         ("OPTIONS", "/fields/a", "Accept: a/b"),
-        // A name as the operator writes it, not the address that it leads to.
+        // The name, not the address that it leads to.
         ("GET", "/name", ""),
     ] {
         let (status, _) = answered(&server, method, target, field);
@@ -368,7 +368,7 @@ fn the_request_that_is_explained_is_the_one_that_is_sent() {
             let lines = lines.iter().map(|line| line.as_str().expect("a string"));
             let lines: String = lines.map(|line| format!("{line}\r\n")).collect();
             assert_eq!(lines + "\r\n", sent, "{method} {target}");
-            let of_name = format!("\r\nHost: LOCALHOST:{port}\r\n");
+            let of_name = format!("\r\nHost: localhost:{port}\r\n");
             assert_eq!(sent.contains(&of_name), target == "/name", "{sent}");
             assert_eq!(told["status"], serde_json::Value::Null);
             names.push(
@@ -379,8 +379,8 @@ fn the_request_that_is_explained_is_the_one_that_is_sent() {
             );
         }
     }
-    let url = format!("http://{address}");
-    for (name, count) in [("shop", 10), (&url, 6)] {
+    let urls = [address.to_string(), format!("localhost:{port}")].map(|at| format!("http://{at}"));
+    for (name, count) in [("shop", 10), (&urls[0], 4), (&urls[1], 4)] {
         let found = names.iter().filter(|other| *other == name).count();
         assert_eq!(found, count, "{name}");
     }
@@ -398,7 +398,7 @@ fn the_request_that_is_explained_is_the_one_that_is_sent() {
     let output = server.command_line(&["explain", "/strip/a/b"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     for part in [
-        &format!("upstream  {url}"),
+        &format!("upstream  {}", urls[0]),
         "request   GET /b HTTP/1.1\n",
         "status    up to the upstream",
     ] {
@@ -511,6 +511,10 @@ fn a_target_that_no_client_sends_gets_a_remedy() {
         let start = format!("error: `{url}` is not a request-target for GET; ");
         assert!(said.starts_with(&start) && said.contains(remedy), "{said}");
     }
+    let said = ended_with(1, &site.command_line(&["explain", "CONNECT", "/x"]));
+    assert!(said.ends_with("; ask for HOST:PORT\n"), "{said}");
+    let told = ended_with(0, &site.command_line(&["explain", "CONNECT", "h:443"]));
+    assert!(told.contains("405"), "{told}");
 }
 
 /// The content that stands for metrics was empty, and so too short to be compressed.
