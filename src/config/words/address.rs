@@ -25,7 +25,7 @@ pub(crate) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, Fault> {
     let port = parse_port(port, text.len() - port.len())?;
     let addresses = addresses_of(host)?;
     if let [IpAddr::V6(address)] = addresses[..] {
-        refuse_unbindable(host, address)?;
+        refuse_unbindable(host, address, port)?;
     }
     Ok(addresses
         .into_iter()
@@ -34,12 +34,12 @@ pub(crate) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, Fault> {
 }
 
 /// Refuses an address of version 6 that no socket of this server can be bound to. `host` is how it is written.
-fn refuse_unbindable(host: &str, address: Ipv6Addr) -> Result<(), Fault> {
+fn refuse_unbindable(host: &str, address: Ipv6Addr, port: u16) -> Result<(), Fault> {
     let whole = 0..host.len();
     if let Some(address) = address.to_ipv4_mapped() {
         // The sockets are of version 6 alone, so that one of version 4 can have the same port.
         let fault = Fault::new(whole, format!("`{host}` is an address of version 4"));
-        return Err(fault.help(format!("write {address}")));
+        return Err(fault.help(format!("write \"{address}:{port}\"")));
     }
     if address.is_unicast_link_local() {
         let message = format!(

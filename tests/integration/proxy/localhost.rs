@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::HELLO;
+use super::{HELLO, get};
 use crate::support::{Certificate, Server, Site, Upstream, ended_with, tls_fixture, until};
 
 /// A port of localhost. Both addresses are bound and refuse connections until an upstream listens there, so
@@ -178,5 +178,21 @@ fn streams_find_it_too() {
     let (_, stream) = line.split_once("listening at ").expect("it says where");
     let (stream, _) = stream.split_once(',').expect("and for what");
     let _client = TcpStream::connect(stream).expect("it listens");
+    upstream.accept();
+}
+
+#[test]
+fn fastcgi_finds_it_too() {
+    let localhost = Localhost::new();
+    let upstream = localhost.at_v6();
+    let address = localhost.address();
+    let server = Site::configured(&format!(
+        "[[server]]\nlisten = '127.0.0.1:0'\n\
+         routes.'/' = {{ fastcgi = '{address}', root = 'www', static_files = false }}\n"
+    ))
+    .file("a.php", "")
+    .start();
+    let mut client = server.connect();
+    client.send(get("/a.php"));
     upstream.accept();
 }
