@@ -330,9 +330,9 @@ fn warnings_of_a_reload_are_written_as_warnings() {
         told.contains("warning: nothing asks the upstream"),
         "{told}"
     );
+    server.wait_for_line(|line| line.contains(" warning: nothing asks the upstream `unused`"));
     let said = server.diagnostics().join("\n");
     assert!(!said.contains("reloaded: generation"), "{said}");
-    server.wait_for_line(|line| line.contains(" warning: nothing asks the upstream `unused`"));
 }
 
 #[test]

@@ -104,8 +104,8 @@ impl Feed {
         self.lock().followers.clone()
     }
 
-    /// Takes in an exchange that has failed at `time`, which access logs write of it, too. While the caller holds what is returned, no follower
-    /// is opened: it has the exchange among the last failures, or will be offered it, and not both.
+    /// Takes in an exchange that has failed at `time`, as its line in an access log has it. While the caller holds what
+    /// is returned, no follower is opened: it has the exchange among the last failures, or will be offered it, and not both.
     pub(super) fn note_failure(
         &self,
         record: &AccessRecord<'_>,

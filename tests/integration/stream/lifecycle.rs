@@ -5,7 +5,7 @@ use std::io::Write as _;
 use rustix::process::Signal;
 
 use super::*;
-use crate::support::{pattern, speak_plainly, tls_fixture, until};
+use crate::support::{ended_with, pattern, speak_plainly, tls_fixture, until};
 
 /// Sends an octet each way.
 fn use_both_ways(client: &TcpStream, upstream: &TcpStream) {
@@ -102,11 +102,7 @@ fn an_upgrade_keeps_the_address_and_the_open_connections() {
     let server = start("", &format!("proxy = '{there}'"));
     let address = stream_address(&server);
     let open = (connect(address), accept(&listener));
-    let before = server.status()["process"].clone();
-    server.signal(Signal::USR2);
-    until("another process", || {
-        (server.status()["process"] != before).then_some(())
-    });
+    ended_with(0, &server.command_line(&["upgrade"]));
     let new = (connect(address), accept(&listener));
     use_both_ways(&open.0, &open.1);
     use_both_ways(&new.0, &new.1);

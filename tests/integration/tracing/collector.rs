@@ -79,7 +79,7 @@ fn a_whole_batch_is_sent_at_once_and_a_part_after_a_while() {
 }
 
 #[test]
-fn a_collector_that_is_down_costs_its_spans_and_one_diagnostic() {
+fn a_collector_that_is_down_costs_its_spans_and_few_diagnostics() {
     let mut collector = Upstream::listen();
     collector.close();
     let server = start(&collector);
@@ -94,10 +94,11 @@ fn a_collector_that_is_down_costs_its_spans_and_one_diagnostic() {
     let (stderr, _) = server.stop();
     let told = stderr.iter().filter(|line| line.contains("tracing:"));
     let told: Vec<&String> = told.collect();
-    let [line] = told[..] else {
-        panic!("one diagnostic: {told:?}")
-    };
-    assert!(line.contains("512 spans were dropped"), "{line}");
+    // One within the minute, and one of the rest at the end.
+    assert_eq!(told.len(), 2, "{told:?}");
+    for line in told {
+        assert!(line.contains("512 spans were dropped"), "{line}");
+    }
 }
 
 #[test]
