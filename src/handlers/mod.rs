@@ -381,7 +381,8 @@ impl Handler {
                 return Box::pin(fastcgi.answer(request, worker, &mut content)).await;
             }
             Self::Proxy(proxy) => {
-                return Box::pin(proxy.answer(request, state.for_proxy(), content)).await;
+                return Box::pin(proxy.answer(request.head, request, state.for_proxy(), content))
+                    .await;
             }
             Self::Control(control) => {
                 Box::pin(control.answer(request, &state.reach, &state.pools.disk)).await

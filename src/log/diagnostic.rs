@@ -143,7 +143,7 @@ pub(crate) fn warn_limited(subject: impl Display, message: Arguments<'_>) {
 }
 
 /// Whether programs read standard error: it leads to the journal, or lines are JSON. What a command would
-/// [print](print) for a person is then [reported](report).
+/// [print](fn@print) for a person is then [reported](report()).
 pub(crate) fn is_for_programs() -> bool {
     line::is_for_programs()
 }

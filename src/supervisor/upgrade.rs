@@ -235,7 +235,7 @@ impl Program {
     }
 }
 
-/// Reads what the new process writes until it closes the line: [`READY`], or nothing. One that ends before
+/// Reads what the new process writes until it closes the line: [`READY`](super::predecessor::READY), or nothing. One that ends before
 /// it has read what we wrote resets the line.
 ///
 /// # Errors

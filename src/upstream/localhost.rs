@@ -1,7 +1,7 @@
-//! Connections to `localhost:PORT`: one server, which listens at 127.0.0.1, at [::1], or at both.
+//! Connections to `localhost:PORT`: one server, which listens at 127.0.0.1, at `[::1]`, or at both.
 //!
 //! A server that is told to listen at "localhost" takes the address that its system names first. Node.js 17 and
-//! later, and so Vite, often listen at [::1] alone; most others at 127.0.0.1. Two members of a group would be
+//! later, and so Vite, often listen at `[::1]` alone; most others at 127.0.0.1. Two members of a group would be
 //! wrong: the one at which nothing listens would count as a server that fails for ever. So a server at localhost
 //! is one member, and the two addresses are known where a connection is begun, and nowhere else.
 

@@ -135,9 +135,7 @@ impl ForwardAuth {
         };
         // The question says little: the operator finds the client's request in the access log.
         let client = OnlyWatched(client);
-        let answer = self
-            .handler
-            .answer_for(request.head, &question, worker, client);
+        let answer = self.handler.answer(request.head, &question, worker, client);
         match answer.await? {
             DuplexAnswer::Response(response) => Ok(self.said(response)),
             DuplexAnswer::LocalRedirect(_) => refused(),

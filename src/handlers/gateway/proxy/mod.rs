@@ -124,25 +124,11 @@ impl ProxyHandler {
         }
     }
 
-    /// The response of an upstream.
+    /// The response of an upstream to `request`. The log names the request by the head that the client has `sent`.
     ///
     /// # Errors
     /// If the request's content could not be read, or the client has gone.
     pub(crate) async fn answer<'a, 'c, C: ReadContent + Copy + 'c>(
-        &'a self,
-        request: &Request<'_>,
-        worker: Worker<'_>,
-        content: C,
-    ) -> Result<DuplexAnswer<'a, 'c>, ContentError> {
-        self.answer_for(request.head, request, worker, content)
-            .await
-    }
-
-    /// As [`answer`](Self::answer), where the log names the request of the client, whose head is `sent`.
-    ///
-    /// # Errors
-    /// As there.
-    async fn answer_for<'a, 'c, C: ReadContent + Copy + 'c>(
         &'a self,
         sent: &RequestHead<'_>,
         request: &Request<'_>,
