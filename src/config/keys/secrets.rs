@@ -100,7 +100,16 @@ fn for_each_secret(
             continue; // Names of fields.
         }
         secrets_of(value, name, is_secret, found);
+        // A handler's options may be numbers, which are no secrets; here a number is a string without its quotes.
+        let is_text = matches!(above, "environment" | "params") || name == "secret";
+        if is_text && value.get_ref().as_str().is_none() && !is_collection(value.get_ref()) {
+            found(value.span());
+        }
     }
+}
+
+fn is_collection(value: &DeValue<'_>) -> bool {
+    matches!(value, DeValue::Array(_) | DeValue::Table(_))
 }
 
 fn secrets_of(
@@ -110,14 +119,13 @@ fn secrets_of(
     found: &mut dyn FnMut(Range<usize>),
 ) {
     match value.get_ref() {
-        DeValue::String(text) if is_reference(text) => {}
+        DeValue::String(text) if is_secret && !is_reference(text) => found(value.span()),
         DeValue::Array(values) => {
             for value in values {
                 secrets_of(value, name, is_secret, found);
             }
         }
         DeValue::Table(table) => for_each_secret(table, name, is_secret, found),
-        _ if is_secret => found(value.span()),
         _ => {}
     }
 }
