@@ -192,7 +192,7 @@ impl Compression {
             return;
         }
         fields.vary_by(b"Accept-Encoding");
-        if status == Status::NOT_MODIFIED && !head.fields.has(Known::IfNoneMatch) {
+        if status == Status::NOT_MODIFIED {
             self.weaken_for(head, fields);
         }
     }

@@ -103,9 +103,7 @@ pub(crate) fn under_conditions<'a, 'c>(
     let validators = changes.validators(validators_of(&fields), has_codings(&fields));
     match select(head, &validators, None) {
         Selected::NotModified => {
-            if let DuplexContent::Stream(stream) = response.content {
-                stream.discard();
-            }
+            discard(response.content);
             remove_description(&mut fields);
             if let Some(rules) = rules {
                 rules.weaken_for(head, &mut fields);
@@ -113,12 +111,17 @@ pub(crate) fn under_conditions<'a, 'c>(
             self::response(Status::NOT_MODIFIED, &fields, Content::Empty, head)
         }
         Selected::Failed => {
-            if let DuplexContent::Stream(stream) = response.content {
-                stream.discard();
-            }
+            discard(response.content);
             Response::problem(Reason::PreconditionFailed)
         }
         Selected::Whole | Selected::Ranges(_) | Selected::Unsatisfiable => response,
+    }
+}
+
+/// Gives up content that is not sent.
+fn discard(content: DuplexContent<'_, '_>) {
+    if let DuplexContent::Stream(stream) = content {
+        stream.discard();
     }
 }
 

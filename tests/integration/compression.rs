@@ -969,3 +969,21 @@ fn beyond_the_bound_content_is_sent_as_it_is() {
     );
     assert_eq!(codings[19..], ["identity", "identity"]);
 }
+
+/// A rule for responses of others made the 304 of a file weak, and its 200 was not: it is too short to be compressed.
+#[test]
+fn a_304_of_a_short_static_file_says_what_its_200_does() {
+    let route = "'/' = { fastcgi = '127.0.0.1:9', root = 'www', headers = { ETag = '\"cfg\"' } }";
+    let server = Site::new(route)
+        .server("listen = '127.0.0.1:0'\ncompress = true")
+        .file("a.txt", "short")
+        .start();
+    let ask = |fields: &str| {
+        let response = server.get_with("/a.txt", &format!("Accept-Encoding: gzip\r\n{fields}"));
+        let of = |name| response.field(name).map(str::to_owned);
+        (response.status, of("ETag"), of("Vary"))
+    };
+    let tag = Some("\"cfg\"".to_owned());
+    assert_eq!(ask(""), (200, tag.clone(), None));
+    assert_eq!(ask("If-None-Match: \"cfg\"\r\n"), (304, tag, None));
+}

@@ -19,11 +19,9 @@ use crate::coding::encoders::{Encoders, LentEncoder};
 use crate::http::compression::{Compression, weaken_tag};
 use crate::http::field_list::FieldList;
 use crate::http::field_roles::describes_octets;
-use crate::http::fields::Known;
 use crate::http::negotiation::ContentCoding;
 use crate::http::request::RequestHead;
 use crate::http::status::Status;
-use crate::http::validator::{Comparison, EntityTag, matches_list};
 use crate::http::version::Version;
 use crate::message::content::{Content, ContentStream, DuplexContent, Octets};
 use crate::message::response::DuplexResponse;
@@ -56,7 +54,6 @@ pub(super) fn compress<'a, 'c>(
         fields
     };
     let (fields, content) = match content {
-        content if status == Status::NOT_MODIFIED => (of_not_modified(fields, head), content),
         DuplexContent::Octets(_) | DuplexContent::Stream(_) => {
             let mut list = FieldList::parse(&fields);
             if rules.suits(status, &list, content.length()).is_ok() {
@@ -137,23 +134,4 @@ fn describe(fields: &mut FieldList, coding: ContentCoding) {
     });
     weaken_tag(fields);
     fields.push("Content-Encoding", coding.as_str());
-}
-
-/// The fields of a 304. A client that has the content in a coding has a weak tag for it, and would not find
-/// it again by the strong one (RFC 9111 §4.3.4).
-fn of_not_modified<'a>(fields: Octets<'a>, head: &RequestHead<'_>) -> Octets<'a> {
-    let Some(known) = head.fields.combined(Known::IfNoneMatch) else {
-        return fields;
-    };
-    let mut list = FieldList::parse(&fields);
-    let Some(tag) = list.find("ETag") else {
-        return fields;
-    };
-    let names_it_strongly = matches_list(&known, EntityTag::parse(tag), Comparison::Strong);
-    if names_it_strongly {
-        return fields;
-    }
-    weaken_tag(&mut list);
-    list.vary_by(b"Accept-Encoding");
-    list.encode().into()
 }
