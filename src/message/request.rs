@@ -105,9 +105,9 @@ impl Request<'_> {
     }
 }
 
-/// The conditions of a request that whoever is asked for the content must take no notice of.
+/// Conditional fields of a request that a handler does not pass on to an upstream or a script.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Withheld {
+pub(crate) struct HiddenFields {
     /// Those that name entity tags.
     tags: bool,
     /// Those that name a date of modification.
@@ -116,7 +116,7 @@ pub(crate) struct Withheld {
     range: bool,
 }
 
-impl Withheld {
+impl HiddenFields {
     /// Whether the field `name` is one of them.
     pub(crate) fn has(self, name: &str) -> bool {
         let is_one_of = |names: [&str; 2]| names.iter().any(|it| name.eq_ignore_ascii_case(it));
@@ -127,20 +127,20 @@ impl Withheld {
 }
 
 impl Request<'_> {
-    /// The conditions that a handler must not pass on. One is a `Range` that
+    /// The fields that a handler must not pass on. One is a `Range` that
     /// [must be hidden](crate::http::compression::Compression::hides_range). The others are of a GET or HEAD, and
     /// name a validator that the operator sets, which this server alone knows; with the tag go the dates that it
     /// overrules (RFC 9110 §13.2.2). Of other methods they are passed on: who is asked must not change anything
     /// without them.
-    pub(crate) fn withheld(&self) -> Withheld {
+    pub(crate) fn hidden_fields(&self) -> HiddenFields {
         let fields = &self.head.fields;
         let compression = self.changes.compression.as_ref();
         let range = compression.is_some_and(|rules| rules.hides_range(self.head));
         if !self.changes.set_validators() || !matches!(self.head.method, Method::Get | Method::Head)
         {
-            return Withheld {
+            return HiddenFields {
                 range,
-                ..Withheld::default()
+                ..HiddenFields::default()
             };
         }
         let tags = matches!(self.changes.entity_tag, Change::Set(_));
@@ -151,7 +151,7 @@ impl Request<'_> {
             if is_tag { tags } else { sets_date }
         };
         let if_range = fields.combined(Known::IfRange);
-        Withheld {
+        HiddenFields {
             tags,
             dates: sets_date || tags && names_tags,
             range: range || if_range.is_some_and(|named| names_set(&named)),

@@ -247,13 +247,13 @@ impl MetaVariables {
     fn set_fields(&mut self, request: &Request<'_>) {
         let (head, verified) = (request.head, request.verified);
         let first = self.places.len();
-        let withheld = request.withheld();
+        let hidden = request.hidden_fields();
         let has_trace = request.trace().is_some();
         let is_for_us = |name: &str| {
             verified.withholds(name)
                 || has_trace && trace::is_of_trace(name)
                 || verified.is_by_password() && name.eq_ignore_ascii_case("authorization")
-                || withheld.has(name)
+                || hidden.has(name)
         };
         let fields = head.fields.iter();
         let fields = fields.filter(|(name, _)| is_passed(name) && !is_for_us(name));

@@ -222,7 +222,7 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
         .arrival
         .is_some_and(|arrival| arrival.believed.is_some());
     let max_forwards = max_forwards::left(request.head);
-    let withheld = request.withheld();
+    let hidden = request.hidden_fields();
     let (has_id, has_trace) = (request.id().is_some(), request.trace().is_some());
     for (name, value) in fields.iter() {
         let is_ours = matches!(name.len(), 4 | 6 | 14 | 17)
@@ -237,7 +237,7 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
             || forwarding::is_forwarding(name, is_from_proxy)
             || request.verified.withholds(name)
             || changes.replace(name)
-            || withheld.has(name);
+            || hidden.has(name);
         match max_forwards {
             _ if is_dropped => {}
             Some(left) if max_forwards::is_it(name) => {
