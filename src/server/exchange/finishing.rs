@@ -93,16 +93,9 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         } else {
             Scope::Content
         };
-        let (mut response, mut reason, mut may_persist) = (response, None, may_persist);
-        if let DuplexContent::Problem(why) = response.content {
-            reason = why;
-            // Clients that keep connections would ask over this one again, and be refused again.
-            may_persist &= why != Some(Reason::OtherConnection);
-            if policy.proxy_status {
-                response = with_proxy_status(response, why);
-            }
-            response = with_own_words(policy.with_error_page(response), traits);
-        }
+        let (response, reason) = with_problem_told(response, policy, traits);
+        // Clients that keep connections would ask over this one again, and be refused again.
+        let may_persist = may_persist && reason != Some(Reason::OtherConnection);
         let framing = match response.content.length() {
             _ if response.status.ends_with_its_head() => ResponseFraming::None,
             _ if response.status.forbids_content() => ResponseFraming::Length(0),
@@ -203,6 +196,26 @@ fn change_fields<'a>(
         }
         _ => policy.change_fields(fields, scope, None),
     }
+}
+
+/// Returns `response` with the operator's page or the server's own text, if its content is left to the server, and
+/// the reason for it.
+#[inline]
+fn with_problem_told<'a, 'c>(
+    response: DuplexResponse<'a, 'c>,
+    policy: &'a ServingPolicy,
+    traits: RequestTraits<'_>,
+) -> (DuplexResponse<'a, 'c>, Option<Reason>) {
+    let DuplexContent::Problem(reason) = response.content else {
+        return (response, None);
+    };
+    let response = if policy.proxy_status {
+        with_proxy_status(response, reason)
+    } else {
+        response
+    };
+    let response = with_own_words(policy.with_error_page(response), traits);
+    (response, reason)
 }
 
 /// Returns `response`, an error of this server's own for that reason, with `Proxy-Status`, unless the handler has
