@@ -7,8 +7,11 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Fields of a request that prove who the client is.
-pub(super) const PROOFS: [&str; 3] = ["Authorization", "Proxy-Authorization", "Cookie"];
+/// Whether the field `name` of a request proves who the client is.
+pub(super) fn is_proof(name: &str) -> bool {
+    let mut proofs = ["Authorization", "Proxy-Authorization", "Cookie"].iter();
+    proofs.any(|proof| proof.eq_ignore_ascii_case(name))
+}
 
 /// Keys whose strings, at any depth, may give access to something.
 const KEYS: [&str; 6] = [
@@ -94,8 +97,7 @@ fn for_each_secret(
         let is_secret = is_secret
             || KEYS.contains(&&**name)
             || (above, &**name) == ("tracing", "headers")
-            || above.starts_with("header")
-                && PROOFS.iter().any(|proof| proof.eq_ignore_ascii_case(name));
+            || above.starts_with("header") && is_proof(name);
         if (above, &**name) == ("request_headers", "remove") {
             continue; // Names of fields.
         }

@@ -120,10 +120,7 @@ const SETTINGS: &[Setting<Draft, RouteTest>] = &[
 /// Fields of a request; of those that prove who the client is, only the names.
 fn show_fields(fields: &[(String, String)]) -> String {
     let field = |(name, value): &(String, String)| {
-        let is_proof = secrets::PROOFS
-            .iter()
-            .any(|proof| proof.eq_ignore_ascii_case(name));
-        let value = if is_proof {
+        let value = if secrets::is_proof(name) {
             written::secret(value)
         } else {
             written::string(value)

@@ -1,8 +1,8 @@
 //! The effective configuration in the terms of the file, with every default.
 //!
-//! The result reads back to the same configuration, but for secrets: a word stands in their place. Each level is written as a whole, with inherited
-//! settings, which changes nothing: see `model::policy`. Paths are absolute, because the text may be
-//! kept anywhere. The tables of `keys` say how a key is shown.
+//! The result reads back to the same configuration, but for secrets: a word stands in their place. Each level is
+//! written as a whole, with inherited settings, which changes nothing: see `model::policy`. Paths are absolute,
+//! because the text may be kept anywhere. The tables of `keys` say how a key is shown.
 
 use crate::config::keys::app::show_app;
 use crate::config::keys::rate::show_rate_table;

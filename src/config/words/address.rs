@@ -88,7 +88,8 @@ pub(super) fn parse_socket_address(text: &str) -> Option<UpstreamAddress> {
     }
 }
 
-/// Reads `NAME:PORT`, of which `localhost` is a name that is not looked up. Names of digits alone are addresses that are written wrongly.
+/// Reads `NAME:PORT`, of which `localhost` is a name that is not looked up. Names of digits alone are addresses
+/// that are written wrongly.
 fn parse_named_peer(text: &str) -> Option<UpstreamAddress> {
     let (name, port) = text.rsplit_once(':')?;
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

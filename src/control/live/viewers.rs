@@ -20,7 +20,7 @@ const OF_OPERATOR: usize = 16;
 /// Which way a viewer has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// The viewer asked a route with `dashboard`. Operators may let everybody ask it.
+    /// The viewer asked a route with `dashboard`, which may be open to everybody.
     Route,
     /// The viewer asked the control socket, as `tidegate top` does.
     ControlSocket,

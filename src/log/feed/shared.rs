@@ -105,7 +105,8 @@ impl Feed {
     }
 
     /// Takes in an exchange that has failed at `time`, as its line in an access log has it. While the caller holds what
-    /// is returned, no follower is opened: it has the exchange among the last failures, or will be offered it, and not both.
+    /// is returned, no follower is opened: it has the exchange among the last failures, or will be offered it, and not
+    /// both.
     pub(super) fn note_failure(
         &self,
         record: &AccessRecord<'_>,
