@@ -290,6 +290,11 @@ impl Listener {
         Ok((fd, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
     }
 
+    /// How many connections wait in the queue, or `None` if the system does not tell, as for Unix sockets.
+    pub(crate) fn queued(&self) -> Option<usize> {
+        sys::tcp_queued((*self.fd).as_fd())
+    }
+
     /// Waits until a connection may wait in the queue.
     ///
     /// # Errors

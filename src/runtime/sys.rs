@@ -43,17 +43,31 @@ pub(crate) fn set_defer_accept(socket: BorrowedFd<'_>, patience: Duration) -> io
     }
 }
 
-/// How many octets the system at the other end of a TCP connection has acknowledged (Linux,
-/// `TCP_INFO`), or `None` if this system does not tell. The SYN counts as one octet. A connection
-/// that has ended still tells.
+/// How many octets the system at the other end of a TCP connection has acknowledged, or `None` if this
+/// system does not tell. The SYN counts as one octet. A connection that has ended still tells.
 pub(crate) fn tcp_acknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
-    /// The beginning of `struct tcp_info` (linux/tcp.h): the structure of the libc crate ends before the
-    /// field that is wanted.
-    #[repr(C)]
-    struct TcpInfo {
-        other: [u64; 15],
-        bytes_acked: u64,
-    }
+    tcp_info(socket).map(|info| info.bytes_acked)
+}
+
+/// How many connections wait at a listening TCP socket to be accepted, or `None` if this system does not
+/// tell or the socket is not TCP's.
+pub(crate) fn tcp_queued(socket: BorrowedFd<'_>) -> Option<usize> {
+    tcp_info(socket).map(|info| info.unacked as usize)
+}
+
+/// The beginning of `struct tcp_info` (linux/tcp.h): the structure of the libc crate ends before
+/// `bytes_acked`.
+#[repr(C)]
+struct TcpInfo {
+    before: [u8; 24],
+    /// Of a listening socket: the connections that wait to be accepted (`tcp_get_info` in Linux).
+    unacked: u32,
+    between: [u8; 92],
+    bytes_acked: u64,
+}
+
+/// What Linux tells about a TCP socket (`TCP_INFO`).
+fn tcp_info(socket: BorrowedFd<'_>) -> Option<TcpInfo> {
     let mut info = MaybeUninit::<TcpInfo>::zeroed();
     let mut length = size_of::<TcpInfo>() as libc::socklen_t;
     // SAFETY: the descriptor is borrowed, so it is open; the system writes at most `length` octets to
@@ -70,7 +84,7 @@ pub(crate) fn tcp_acknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
     // Linux before 4.1 writes less.
     let is_told = result == 0 && length as usize == size_of::<TcpInfo>();
     // SAFETY: it is zeroed, or written by the system, and numbers may have any value.
-    is_told.then(|| unsafe { info.assume_init() }.bytes_acked)
+    is_told.then(|| unsafe { info.assume_init() })
 }
 
 /// Blocks SIGPIPE in this thread: a write without a reader is an error here and nothing more. Ignoring

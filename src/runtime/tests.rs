@@ -581,6 +581,26 @@ fn a_program_that_is_dropped_ends_with_all_it_started() {
 }
 
 #[test]
+fn a_tcp_listener_tells_how_many_connections_wait() {
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::UnixListener;
+
+    let tree = crate::test_support::TemporaryDirectory::new("queued");
+    let unix = UnixListener::bind(tree.path().join("socket")).expect("the directory is new");
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    tcp.set_nonblocking(true).expect("it can be set so");
+    let address = tcp.local_addr().expect("it is bound");
+    let listener = Listener::new(Arc::new(OwnedFd::from(tcp)));
+    assert_eq!(listener.queued(), Some(0));
+    let _clients = [(); 3].map(|()| TcpStream::connect(address).expect("it listens"));
+    assert_eq!(listener.queued(), Some(3));
+    let _accepted = listener.try_accept().expect("one waits");
+    assert_eq!(listener.queued(), Some(2));
+    let listener = Listener::new(Arc::new(OwnedFd::from(unix)));
+    assert_eq!(listener.queued(), None);
+}
+
+#[test]
 fn connects_or_says_why_not() {
     use std::io::Write as _;
     use std::net::TcpListener;

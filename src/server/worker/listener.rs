@@ -25,9 +25,13 @@ use crate::transport::tls::{self, Session};
 /// Connections that are accepted before the open ones get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
-/// Connections that are still accepted when the address is listened at no more: as many as the system
-/// queues for a socket of ours.
+/// Connections that are still accepted at most when the address is listened at no more, where the system
+/// does not tell how many wait: as many as it queues for a socket of ours.
 const LAST_ACCEPTS: usize = 4096;
+
+/// How often the queue is looked at then. Some clients connect while those before them are accepted; those
+/// that never cease are not to keep the open connections waiting.
+const LAST_LOOKS: usize = 3;
 
 /// How long accepting pauses when the system has no descriptor or memory for another connection.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
@@ -43,10 +47,7 @@ pub(crate) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
             return;
         }
         if worker.is_draining() || endpoint.is_retired() {
-            // Without a turn for others in between: clients that go on connecting would be accepted for as
-            // long as they do.
-            accept_some(LAST_ACCEPTS, &listener, &accepting, &worker);
-            return;
+            return accept_last(&listener, &accepting, &worker);
         }
         if tls::is_crowded() && begins_with_handshake(&accepting, &worker) {
             runtime::yield_now().await;
@@ -70,6 +71,20 @@ pub(crate) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
                 runtime::sleep(SHORTAGE_PAUSE).await;
             }
         }
+    }
+}
+
+/// Accepts the connections that are queued when the address is listened at no more. Without a turn for
+/// others in between: clients that go on connecting would be accepted for as long as they do.
+fn accept_last(listener: &Listener, accepting: &Accepting, worker: &Rc<Worker>) {
+    for _ in 0..LAST_LOOKS {
+        let Some(queued) = listener.queued() else {
+            accept_some(LAST_ACCEPTS, listener, accepting, worker);
+            return;
+        };
+        let Round::More = accept_some(queued, listener, accepting, worker) else {
+            return;
+        };
     }
 }
 

@@ -113,7 +113,7 @@ fn an_upgrade_keeps_the_address_and_the_open_connections() {
 #[test]
 fn a_stop_lets_connections_end_within_the_grace_period_and_cuts_the_others() {
     let (listener, there) = upstream();
-    let server = start("grace = '500ms'", &format!("proxy = '{there}'"));
+    let server = start("grace = '3s'", &format!("proxy = '{there}'"));
     let address = stream_address(&server);
     let mut ends = (connect(address), accept(&listener));
     let stays = (connect(address), accept(&listener));
