@@ -601,13 +601,28 @@ fn peak_memory(server: &Server) -> u64 {
     number.expect("a number").parse().expect("a number")
 }
 
+/// The body of a script that answers with so many octets, all zero, and notes that it has written them.
+fn large(length: u64) -> String {
+    format!(
+        "printf 'Content-Type: a/b\\nContent-Length: {length}\\n\\n'; head -c {length} /dev/zero; touch done"
+    )
+}
+
 #[test]
-fn a_script_waits_for_its_client() {
+fn a_script_does_not_wait_for_its_client() {
+    const LENGTH: u64 = 20 * 1024 * 1024;
+    let server = server(&[("x", &large(LENGTH))], "");
+    let mut client = send(&server, "/cgi-bin/x");
+    assert_eq!(client.response_head().status, 200);
+    let done = server.directory().join("scripts/done");
+    until("the script ends", || done.exists().then_some(()));
+    client.expect_zeros(LENGTH);
+}
+
+#[test]
+fn a_script_waits_for_its_client_if_nothing_is_kept() {
     const LENGTH: u64 = 100 * 1024 * 1024;
-    let body = format!(
-        "printf 'Content-Type: a/b\\nContent-Length: {LENGTH}\\n\\n'; head -c {LENGTH} /dev/zero; touch done"
-    );
-    let server = server(&[("x", &body)], "");
+    let server = server(&[("x", &large(LENGTH))], ", stream = true");
     assert_eq!(get(&server, "/missing").status, 404);
     let before = peak_memory(&server);
     let mut client = send(&server, "/cgi-bin/x");

@@ -529,7 +529,8 @@ fn a_client_that_leaves_in_the_middle_of_a_head_is_not_answered() {
 }
 
 /// Each client that sent its content slowly took up 432 KiB, each that sent requests and read nothing up
-/// to 97 KiB.
+/// to 97 KiB. Now it is 20 to 35 KiB, the more the busier the machine is: memory that was needed for a moment
+/// stays with the process.
 #[test]
 fn a_client_that_is_waited_for_takes_up_little_memory() {
     speak_plainly();
@@ -541,7 +542,7 @@ fn a_client_that_is_waited_for_takes_up_little_memory() {
     let unread = unread.repeat(700);
     for (what, request, left, most) in [
         ("slow content", slow, 1, 128),
-        ("unread answers", unread, 40_000, 32),
+        ("unread answers", unread, 40_000, 48),
     ] {
         let site = Site::new(routes).file("large.bin", vec![0; 8 << 20]);
         script(&site, "never", "exit 1");
