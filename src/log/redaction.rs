@@ -1,7 +1,7 @@
 //! What access logs leave out of a record: values of parameters that give access, and fields.
 
 use super::record::AccessRecord;
-use super::secrets::{Ends, LineRoom, redacted_line, without_secrets};
+use super::secrets::{LineRoom, Within, redacted_line, without_secrets};
 use crate::address::ClientAddress;
 use crate::config::model::{LogField, Redaction};
 
@@ -25,7 +25,7 @@ pub(crate) fn redact<'a>(
     } = room;
     record.request_line = redacted_line(record.request_line, redaction, request_line);
     if let Some(value) = record.referer {
-        record.referer = Some(without_secrets(value, Ends::Fragment, redaction, referer));
+        record.referer = Some(without_secrets(value, Within::Nothing, redaction, referer));
     }
     for field in &redaction.fields {
         match field {
@@ -76,18 +76,46 @@ mod tests {
                 "GET /?a=J Doe&token=abc d",
                 "GET /?a=J Doe&token=[redacted]",
             ),
+            (
+                "GET /a#token=abc HTTP/1.1",
+                "GET /a#token=[redacted] HTTP/1.1",
+            ),
+            ("GET /a?b=1#c&code=d", "GET /a?b=1#c&code=[redacted]"),
+            ("GET /@a/b?c=d@e HTTP/1.1", "GET /@a/b?c=d@e HTTP/1.1"),
+            (
+                "GET http://u:p@h/@b?c=1 HTTP/1.1",
+                "GET http://[redacted]@h/@b?c=1 HTTP/1.1",
+            ),
+            (
+                "GET http://u@p@h?code=1",
+                "GET http://[redacted]@h?code=[redacted]",
+            ),
+            (
+                "GET /?to=http://u:p@h/ HTTP/1.1",
+                "GET /?to=http://u:p@h/ HTTP/1.1",
+            ),
         ] {
             let mut room = Redacted::default();
             let mut redacted = record(line, None);
             redact(&mut redacted, &Redaction::default(), &mut room);
             assert_eq!(String::from_utf8_lossy(redacted.request_line), expected);
         }
-        let mut room = Redacted::default();
-        let referer = "https://h/a?code=1&b=2#c";
-        let mut redacted = record("", Some(referer));
-        redact(&mut redacted, &Redaction::default(), &mut room);
-        let expected = &b"https://h/a?code=[redacted]&b=2#c"[..];
-        assert_eq!(redacted.referer, Some(expected));
+        for (referer, expected) in [
+            (
+                "https://h/a?code=1&b=2#c",
+                "https://h/a?code=[redacted]&b=2#c",
+            ),
+            (
+                "https://h/a#access_token=1",
+                "https://h/a#access_token=[redacted]",
+            ),
+            ("https://u:p@h/", "https://[redacted]@h/"),
+        ] {
+            let mut room = Redacted::default();
+            let mut redacted = record("", Some(referer));
+            redact(&mut redacted, &Redaction::default(), &mut room);
+            assert_eq!(redacted.referer, Some(expected.as_bytes()));
+        }
     }
 
     /// The host of absolute-form and of CONNECT stayed in the target.

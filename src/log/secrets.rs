@@ -1,8 +1,10 @@
-//! Values in the queries of requests that give access, and how a request is named without them.
+//! What a URI holds that gives access, and how a request is named without it: the user information, and values
+//! of parameters in the query and in the fragment.
 
+use std::ops::Range;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memchr, memchr2, memchr3, memmem, memrchr};
 use percent_encoding::percent_decode;
 
 use crate::config::model::{LogField, Redaction};
@@ -38,25 +40,27 @@ pub(crate) fn named(request: &str) -> String {
     line_in_log(&String::from_utf8_lossy(named))
 }
 
-/// What comes behind a query.
+/// Where a URI stands.
 #[derive(Clone, Copy)]
-pub(super) enum Ends {
-    /// The version of a request line, if it has one. A space that is not encoded ends no query: a client that
-    /// sends one is refused, and its line is logged.
-    Version,
-    /// The fragment of a URI.
-    Fragment,
+pub(super) enum Within {
+    /// In a request line or the start of one, before the version, if it has one. A space that is not encoded ends
+    /// no query: a client that sends one is refused, and its line is logged.
+    RequestLine,
+    /// Alone.
+    Nothing,
 }
 
-impl Ends {
-    /// Where the query ends that begins in `text` behind `start`.
-    fn find(self, text: &[u8], start: usize) -> usize {
-        let end = match self {
-            Self::Fragment => memchr(b'#', &text[start..]).map(|end| start + end),
-            Self::Version => memrchr(b' ', text)
+impl Within {
+    /// Where the query and the fragment stand in `text`, with the mark that begins them; at its end if there is
+    /// neither.
+    fn parameters(self, text: &[u8]) -> Range<usize> {
+        let start = memchr2(b'?', b'#', text).unwrap_or(text.len());
+        let version = match self {
+            Self::Nothing => None,
+            Self::RequestLine => memrchr(b' ', text)
                 .filter(|end| *end > start && text[end + 1..].starts_with(b"HTTP/")),
         };
-        end.unwrap_or(text.len())
+        start..version.unwrap_or(text.len())
     }
 }
 
@@ -75,7 +79,12 @@ pub(super) fn redacted_line<'a>(
     redaction: &Redaction,
     room: &'a mut LineRoom,
 ) -> &'a [u8] {
-    let line = without_secrets(line, Ends::Version, redaction, &mut room.without_secrets);
+    let line = without_secrets(
+        line,
+        Within::RequestLine,
+        redaction,
+        &mut room.without_secrets,
+    );
     if redaction.fields.contains(&LogField::Host) {
         without_host(line, &mut room.without_host)
     } else {
@@ -94,18 +103,11 @@ fn without_host<'a>(line: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
         room.extend_from_slice(&target[end..]);
         return room;
     }
-    let Some(colon) = memmem::find(line, b"://") else {
+    let Some(authority) = authority(line) else {
         return line;
     };
-    let start = memrchr(b' ', &line[..colon]).map_or(0, |blank| blank + 1);
-    let is_of_scheme = |octet: &u8| octet.is_ascii_alphanumeric() || b"+-.".contains(octet);
-    if !line[start..colon].iter().all(is_of_scheme) {
-        return line;
-    }
-    let behind = &line[colon + 3..];
-    let is_end = |octet: &u8| matches!(octet, b'/' | b'?' | b'#' | b' ');
-    let end = behind.iter().position(is_end).unwrap_or(behind.len());
-    let rest = &behind[end..];
+    let start = memrchr(b' ', &line[..authority.start]).map_or(0, |blank| blank + 1);
+    let rest = &line[authority.end..];
     room.extend_from_slice(&line[..start]);
     if !rest.starts_with(b"/") {
         room.push(b'/');
@@ -114,27 +116,59 @@ fn without_host<'a>(line: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
     room
 }
 
-/// `text` without the secrets of its query. `room` is taken up only if there is one.
+/// Where the authority stands of the URI that `text` is, or that is the target of this request line.
+fn authority(text: &[u8]) -> Option<Range<usize>> {
+    let colon = memmem::find(text, b"://")?;
+    let start = memrchr(b' ', &text[..colon]).map_or(0, |blank| blank + 1);
+    let is_of_scheme = |octet: &u8| octet.is_ascii_alphanumeric() || b"+-.".contains(octet);
+    if !text[start..colon].iter().all(is_of_scheme) {
+        return None;
+    }
+    let start = colon + 3;
+    let is_end = |octet: &u8| matches!(octet, b'/' | b'?' | b'#' | b' ');
+    let length = text[start..].iter().position(is_end);
+    Some(start..length.map_or(text.len(), |length| start + length))
+}
+
+/// Where the user information stands: before the last at sign of the authority.
+fn user_information(text: &[u8]) -> Option<Range<usize>> {
+    let authority = authority(text)?;
+    let length = memrchr(b'@', &text[authority.clone()])?;
+    Some(authority.start..authority.start + length)
+}
+
+/// `text`, in which a URI stands, without its secrets. `room` is taken up only if there is one.
 pub(super) fn without_secrets<'a>(
     text: &'a [u8],
-    ends: Ends,
+    within: Within,
     redaction: &Redaction,
     room: &'a mut Vec<u8>,
 ) -> &'a [u8] {
-    let Some(start) = memchr(b'?', text) else {
-        return text;
-    };
-    let end = ends.find(text, start);
-    let (query, rest) = (&text[start + 1..end], &text[end..]);
-    if redaction.fields.contains(&LogField::Query) {
-        room.extend_from_slice(&text[..start]);
-    } else if has_secret(query, &redaction.query) {
-        room.extend_from_slice(&text[..=start]);
-        push_query(query, &redaction.query, room);
-    } else {
+    if memchr3(b'?', b'#', b'@', text).is_none() {
         return text;
     }
-    room.extend_from_slice(rest);
+    let user = user_information(text);
+    let place = within.parameters(text);
+    let (mark, parameters) = text[place.clone()].split_at(place.len().min(1));
+    let is_left_out = redaction.fields.contains(&LogField::Query) && !place.is_empty();
+    let has_secret = !is_left_out && has_secret(parameters, &redaction.query);
+    if user.is_none() && !is_left_out && !has_secret {
+        return text;
+    }
+    let mut before = &text[..place.start];
+    if let Some(user) = user {
+        room.extend_from_slice(&text[..user.start]);
+        room.extend_from_slice(IN_PLACE);
+        before = &text[user.end..place.start];
+    }
+    room.extend_from_slice(before);
+    if has_secret {
+        room.extend_from_slice(mark);
+        push_parameters(parameters, &redaction.query, room);
+    } else if !is_left_out {
+        room.extend_from_slice(&text[place.clone()]);
+    }
+    room.extend_from_slice(&text[place.end..]);
     room
 }
 
@@ -142,9 +176,9 @@ fn has_secret(query: &[u8], names: &[String]) -> bool {
     parameters(query).any(|parameter| is_secret(parameter, names))
 }
 
-/// The parameters of a query, each with its value.
+/// The parameters of a query, and those of the fragment behind it, each with its value.
 fn parameters(query: &[u8]) -> impl Iterator<Item = &[u8]> {
-    query.split(|octet| matches!(octet, b'&' | b';'))
+    query.split(|octet| matches!(octet, b'&' | b';' | b'#'))
 }
 
 /// Whether the value of a parameter is left out. Its name may be percent-encoded.
@@ -161,7 +195,7 @@ fn is_secret(parameter: &[u8], names: &[String]) -> bool {
     is_one(&percent_decode(name).collect::<Vec<u8>>())
 }
 
-fn push_query(query: &[u8], names: &[String], out: &mut Vec<u8>) {
+fn push_parameters(query: &[u8], names: &[String], out: &mut Vec<u8>) {
     let mut at = 0;
     for parameter in parameters(query) {
         if at > 0 {
