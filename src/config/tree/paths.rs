@@ -1,8 +1,8 @@
 //! Paths in a file: where they lead, and what is wrong with them.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use crate::address::ListenAddress;
@@ -34,7 +34,7 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 
 /// The one path of a file, however `path` is written and whatever links lead to it. The file need not be
 /// there yet, as long as its directory is.
-pub(crate) fn resolved(path: &Path) -> PathBuf {
+fn resolved(path: &Path) -> PathBuf {
     let path = absolute(path);
     if let Ok(file) = path.canonicalize() {
         return file;
@@ -43,6 +43,18 @@ pub(crate) fn resolved(path: &Path) -> PathBuf {
     match (directory, path.file_name()) {
         (Some(directory), Some(name)) => directory.join(name),
         _ => path,
+    }
+}
+
+/// Whether both paths lead to one file, by whatever links. It need not be there yet.
+pub(crate) fn is_one_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok().filter(Metadata::is_file)?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    match (identity(one), identity(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => resolved(one) == resolved(other),
     }
 }
 
@@ -193,6 +205,7 @@ mod tests {
         for (link, to) in [("linked", "logs"), ("logs/link.log", "old.log")] {
             std::os::unix::fs::symlink(to, here.join(link)).expect("the directory is ours");
         }
+        std::fs::hard_link(here.join("logs/old.log"), here.join("hard.log")).expect("it is ours");
         for (written, expected) in [
             ("logs/new.log", "logs/new.log"),
             ("linked/new.log", "logs/new.log"),
@@ -202,6 +215,15 @@ mod tests {
         ] {
             let found = resolved(&here.join(written));
             assert_eq!(found, here.join(expected), "{written}");
+        }
+        for (one, other, expected) in [
+            ("linked/new.log", "logs/new.log", true),
+            ("linked/link.log", "hard.log", true),
+            ("logs/new.log", "hard.log", false),
+            ("logs/new.log", "logs/newer.log", false),
+        ] {
+            let found = is_one_file(&here.join(one), &here.join(other));
+            assert_eq!(found, expected, "{one} {other}");
         }
     }
 }

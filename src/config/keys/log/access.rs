@@ -11,7 +11,7 @@
 //! sample = 0.01
 //! ```
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
@@ -20,7 +20,7 @@ use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::keys::setting::{Kind, Setting, Table, rows, set, show, walk};
 use crate::config::model::{AccessLog, Log, LogDestination, WHOLE_SAMPLE};
 use crate::config::tree::node::Node;
-use crate::config::tree::paths::{beside, resolved};
+use crate::config::tree::paths::{beside, is_one_file};
 use crate::config::words::written;
 
 pub(super) const ACCESS: Setting<Log> = Setting {
@@ -126,9 +126,7 @@ fn several(node: Node<'_>) -> Option<Vec<AccessLog>> {
 fn is_same_place(one: &LogDestination, other: &LogDestination) -> bool {
     match (one, other) {
         (LogDestination::StandardOutput, LogDestination::StandardOutput) => true,
-        (LogDestination::File(one), LogDestination::File(other)) => {
-            resolved(one) == resolved(other)
-        }
+        (LogDestination::File(one), LogDestination::File(other)) => is_one_file(one, other),
         _ => false,
     }
 }
@@ -144,11 +142,20 @@ fn destination(node: Node<'_>) -> Option<LogDestination> {
             node.cx.report(error.at(node.spot(), "").help(help));
             None
         }
-        path => Some(LogDestination::File(beside(
-            node.cx.source,
-            Path::new(path),
-        ))),
+        path => file(node, beside(node.cx.source, Path::new(path))),
     }
+}
+
+/// The log that is a file, unless that is the one that says so.
+fn file(node: Node<'_>, path: PathBuf) -> Option<LogDestination> {
+    if !is_one_file(&path, &node.cx.source.path) {
+        return Some(LogDestination::File(path));
+    }
+    let message = "the access log would be written into this configuration file";
+    let help = format!("let `{}` name a file of its own", node.name);
+    node.cx
+        .report(Diagnostic::error(message).at(node.spot(), "").help(help));
+    None
 }
 
 /// Reads a part of the whole, as millionths.
