@@ -67,6 +67,15 @@ mod tests {
                 "GET /a?TOKEN=[redacted];%70assword=[redacted] HTTP/1.1",
             ),
             ("GET /?token HTTP/1.1", "GET /?token HTTP/1.1"),
+            (
+                "GET /?token[]=a&token%5B%5D=b&+token=c",
+                "GET /?token[]=[redacted]&token%5B%5D=[redacted]&+token=[redacted]",
+            ),
+            (
+                "GET /?user[Password]=a&user.password=b&user[name]=c",
+                "GET /?user[Password]=[redacted]&user.password=[redacted]&user[name]=c",
+            ),
+            ("GET /?tokens=a&my_token=b", "GET /?tokens=a&my_token=b"),
             ("GET /?token=", "GET /?token=[redacted]"),
             (
                 "GET /?a=J Doe&token=abc d&b=1 HTTP/1.1",

@@ -1,6 +1,7 @@
 //! What a URI holds that gives access, and how a request is named without it: the user information, and values
 //! of parameters in the query and in the fragment.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
@@ -181,18 +182,31 @@ fn parameters(query: &[u8]) -> impl Iterator<Item = &[u8]> {
     query.split(|octet| matches!(octet, b'&' | b';' | b'#'))
 }
 
-/// Whether the value of a parameter is left out. Its name may be percent-encoded.
+/// Whether the value of a parameter is left out: its name is one of `names`, or a part of it is, as in
+/// `user[password]`, `token[]` and `user.password`. Frameworks read these as a value of that name.
 fn is_secret(parameter: &[u8], names: &[String]) -> bool {
     let end = memchr(b'=', parameter).unwrap_or(parameter.len());
+    let name = decoded(&parameter[..end]);
     let is_one = |name: &[u8]| {
         let mut names = names.iter();
         names.any(|other| other.as_bytes().eq_ignore_ascii_case(name))
     };
-    let name = &parameter[..end];
-    if memchr(b'%', name).is_none() {
-        return is_one(name);
+    let mut parts = name.split(|octet| matches!(octet, b'[' | b']' | b'.'));
+    is_one(&name) || parts.any(is_one)
+}
+
+/// The name of a parameter as an application reads it: it may be percent-encoded, a plus sign is a space, and PHP
+/// passes over spaces at the start.
+fn decoded(name: &[u8]) -> Cow<'_, [u8]> {
+    if memchr2(b'%', b'+', name).is_none() {
+        return Cow::Borrowed(name);
     }
-    is_one(&percent_decode(name).collect::<Vec<u8>>())
+    let spaced: Vec<u8> = name
+        .iter()
+        .map(|octet| if *octet == b'+' { b' ' } else { *octet })
+        .collect();
+    let decoded: Vec<u8> = percent_decode(&spaced).collect();
+    Cow::Owned(decoded.trim_ascii_start().to_owned())
 }
 
 fn push_parameters(query: &[u8], names: &[String], out: &mut Vec<u8>) {
