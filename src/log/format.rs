@@ -60,7 +60,10 @@ fn push(record: &AccessRecord<'_>, variable: LogVariable, time: &LogTime, out: &
         LogVariable::UserAgent => escape(record.user_agent.unwrap_or_default(), out),
         LogVariable::Status => show(record.status.code(), out),
         LogVariable::Bytes => show(record.content_length, out),
-        LogVariable::Duration => show(format_args!("{:.6}", record.duration.as_secs_f64()), out),
+        LogVariable::Duration => {
+            let (seconds, micros) = (record.duration.as_secs(), record.duration.subsec_micros());
+            show(format_args!("{seconds}.{micros:06}"), out);
+        }
         LogVariable::DurationMs => show(record.duration.as_millis(), out),
         LogVariable::DurationUs => show(record.duration.as_micros(), out),
         LogVariable::Reason => push_text(record.reason.map(Reason::id), out),
@@ -122,7 +125,7 @@ mod tests {
         let mut record = AccessRecord {
             host: b"h",
             content_length: 12,
-            duration: Duration::from_micros(1_234),
+            duration: Duration::from_nanos(1_234_999),
             route: Some("/a"),
             ..AccessRecord::unreadable(client, b"GET /a/b?c=d HTTP/1.1", Status::OK)
         };

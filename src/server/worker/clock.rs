@@ -27,7 +27,7 @@ pub(crate) struct Forms {
 
 impl CurrentSecond {
     pub(crate) fn new(now: Instant) -> Self {
-        let time = SystemTime::now();
+        let time = time_of_day(now);
         Self {
             forms: RefCell::new(Forms::new(time)),
             next: Cell::new(now + until_next_second(time)),
@@ -38,7 +38,7 @@ impl CurrentSecond {
     /// The forms of the second that `now` lies in.
     pub(crate) fn at(&self, now: Instant) -> Ref<'_, Forms> {
         if now >= self.next.get() {
-            let time = SystemTime::now();
+            let time = time_of_day(now);
             self.forms.replace(Forms::new(time));
             self.next.set(now + until_next_second(time));
         }
@@ -58,10 +58,17 @@ impl CurrentSecond {
     }
 }
 
+/// The time of day at `now`, which may have passed: the loop looks at its clock once a turn. Without that, each worker
+/// would write times that are late by as much as a turn of its own had lasted.
+fn time_of_day(now: Instant) -> SystemTime {
+    let time = SystemTime::now();
+    time.checked_sub(now.elapsed()).unwrap_or(time)
+}
+
 /// How many milliseconds of a second have passed if `left` is left of it.
 fn milliseconds_before(left: Duration) -> u32 {
     match left.as_secs() {
-        0 => 999.min(1000 - left.subsec_millis()),
+        0 => 999.min((1_000_000_000 - left.subsec_nanos()) / 1_000_000),
         _ => 0,
     }
 }
