@@ -11,7 +11,7 @@ mod choice;
 mod outlook;
 mod upkeep;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -33,8 +33,6 @@ use crate::tls::Connector;
 /// The servers of `[upstreams.NAME]`, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Group {
-    /// A number that no other group of the process has.
-    id: u64,
     options: model::Upstream,
     of_group: Arc<OfGroup>,
     servers: Arc<Servers>,
@@ -110,9 +108,7 @@ impl Group {
             name: options.name.clone(),
             failures: options.failures.clone(),
         };
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let group = Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
             options: options.clone(),
             of_group: Arc::new(of_group),
             servers: Arc::clone(servers),
@@ -192,10 +188,10 @@ impl Group {
             self.budget.note_request(now);
         }
         let may_wait = is_first && self.options.queue.max > 0;
-        if may_wait && self.servers.line.has_any_of(self.id) {
+        if may_wait && self.servers.line.length() > 0 {
             return None;
         }
-        let chosen = self.choose_now(wanted, tried, now);
+        let chosen = self.choose_of_serving(wanted, tried, now);
         if !is_first && chosen.is_ok() {
             self.servers.further_tries.fetch_add(1, Ordering::Relaxed);
         }
@@ -212,11 +208,11 @@ impl Group {
     /// The request leaves the line.
     pub(crate) async fn wait_in_line(&self, wanted: Wanted<'_>) -> Result<Chosen, NoServer> {
         let (queue, line) = (&self.options.queue, &self.servers.line);
-        let mut place = line.join(self.id, queue.max).ok_or(NoServer::QueueFull)?;
+        let mut place = line.join(queue.max).ok_or(NoServer::QueueFull)?;
         let until = runtime::now() + queue.within;
         // Only the first of the line looks for a server; the others wait as if all servers were busy.
         let mut chosen = if place.is_first() {
-            self.choose_now(wanted, &[], runtime::now())
+            self.choose_of_serving(wanted, &[], runtime::now())
         } else {
             Err(NoServer::AllBusy)
         };
@@ -233,7 +229,7 @@ impl Group {
                 }
                 Err(_) => place.wait(until).await,
             }
-            chosen = self.choose_now(wanted, &[], runtime::now());
+            chosen = self.choose_of_serving(wanted, &[], runtime::now());
         }
     }
 
@@ -255,7 +251,25 @@ impl Group {
             .any(|member| report::state(member, now).is_asked())
     }
 
-    /// [`choose`](Self::choose) at `now`, without a wait.
+    /// [`choose`](Self::choose) at `now`, without a wait, from the servers of the generation that serves. A
+    /// request that waits may outlive the generation that it began with: if it waited for the servers of that
+    /// one, it would not get the room that a reload has made, but a server that the reload has left out, or
+    /// that was drained since.
+    fn choose_of_serving(
+        &self,
+        wanted: Wanted<'_>,
+        tried: &[u64],
+        now: Instant,
+    ) -> Result<Chosen, NoServer> {
+        let is_retired = self.is_retired.load(Ordering::Relaxed);
+        match is_retired.then(|| self.servers.serving::<Self>()).flatten() {
+            Some(serving) => serving.choose_now(wanted, tried, now),
+            // Its own also if the configuration that serves has no upstream of that name.
+            None => self.choose_now(wanted, tried, now),
+        }
+    }
+
+    /// [`choose`](Self::choose) at `now`, without a wait, from its own servers.
     fn choose_now(
         &self,
         wanted: Wanted<'_>,

@@ -8,13 +8,12 @@
 //!
 //! When a server has one request less, the request is called that has waited longest, whichever
 //! worker it is on. A request that comes while others wait stands behind them, even if a server has
-//! room. The line belongs to the servers and outlives reloads as they do, but a request waits for
-//! the servers of the generation that it began with: so the first of each generation's group is
-//! called.
+//! room. The line belongs to the servers and outlives reloads as they do: requests of all generations
+//! stand in it, in the order in which they came, and choose from the servers of the one that serves.
 //!
-//! A server can have room for another reason: it is enabled, or its pause is over. No request is
-//! called for that. The first of each group looks every [`LOOK`]; when it leaves, the next one is
-//! woken and is the first from then on.
+//! A server can have room for another reason: it is enabled, its pause is over, or a reload has
+//! brought it. No request is called for that. The first of the line looks every [`LOOK`]; when it
+//! leaves, the next one is woken and is the first from then on.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -23,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use crate::runtime::{self, Receiver, Sender, channel, either};
 
-/// How often the first of a group looks for room that it is not called for.
+/// How often the first of the line looks for room that it is not called for.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The requests that wait for the servers of one upstream.
@@ -36,18 +35,10 @@ pub(super) struct Line {
 
 #[derive(Debug, Default)]
 struct State {
-    groups: Vec<Waiters>,
+    /// The request that has waited longest is the first.
+    waiting: VecDeque<Waiting>,
     /// The number of the next request that joins.
     next: u64,
-}
-
-/// The requests that choose from one group of servers.
-#[derive(Debug)]
-struct Waiters {
-    /// The group's id.
-    group: u64,
-    /// At least one. The request that has waited longest is the first.
-    waiting: VecDeque<Waiting>,
 }
 
 struct Waiting {
@@ -59,7 +50,6 @@ struct Waiting {
 /// A request's place in a line. It is given up when this is dropped.
 pub(super) struct Place {
     line: Arc<Line>,
-    group: u64,
     number: u64,
     calls: Receiver<()>,
 }
@@ -70,15 +60,10 @@ impl Line {
         self.length.load(Ordering::Relaxed)
     }
 
-    /// Whether anything waits for a server of that group.
-    pub(super) fn has_any_of(&self, group: u64) -> bool {
-        self.length() > 0 && self.lock().of(group).is_some()
-    }
-
-    /// Takes a place at the end of the line, unless `max` are taken. If the place is the first of
-    /// its group, the caller must then choose once more, because a server may have got room before
-    /// the request stood in the line.
-    pub(super) fn join(self: &Arc<Self>, group: u64, max: usize) -> Option<Place> {
+    /// Takes a place at the end of the line, unless `max` are taken. If the place is the first, the
+    /// caller must then choose once more, because a server may have got room before the request stood
+    /// in the line.
+    pub(super) fn join(self: &Arc<Self>, max: usize) -> Option<Place> {
         let mut state = self.lock();
         let length = self.length();
         if length >= max {
@@ -87,18 +72,11 @@ impl Line {
         let (caller, calls) = channel();
         let number = state.next;
         state.next += 1;
-        let waiting = Waiting {
+        state.waiting.push_back(Waiting {
             number,
             is_called: false,
             caller,
-        };
-        match state.of(group) {
-            Some(waiters) => waiters.waiting.push_back(waiting),
-            None => state.groups.push(Waiters {
-                group,
-                waiting: VecDeque::from([waiting]),
-            }),
-        }
+        });
         self.length.store(length + 1, Ordering::SeqCst);
         drop(state);
         // A server counts one request less, then looks at the length. The caller looks at the count after
@@ -106,16 +84,15 @@ impl Line {
         fence(Ordering::SeqCst);
         Some(Place {
             line: Arc::clone(self),
-            group,
             number,
             calls,
         })
     }
 
-    /// A server has one request less: calls the first of each group that is not called yet.
+    /// A server has one request less: calls the first request that is not called yet.
     pub(super) fn call(&self) {
         if self.length.load(Ordering::SeqCst) > 0 {
-            self.lock().groups.iter_mut().for_each(Waiters::call);
+            self.lock().call();
         }
     }
 
@@ -127,14 +104,6 @@ impl Line {
 }
 
 impl State {
-    /// The requests that wait for a server of that group, if there are any.
-    fn of(&mut self, group: u64) -> Option<&mut Waiters> {
-        let mut groups = self.groups.iter_mut();
-        groups.find(|waiters| waiters.group == group)
-    }
-}
-
-impl Waiters {
     /// Calls the first that is not called yet, because a server has room.
     fn call(&mut self) {
         let mut waiting = self.waiting.iter_mut();
@@ -162,11 +131,9 @@ impl Waiters {
 }
 
 impl Place {
-    /// Whether no request of its group has waited longer.
+    /// Whether no request has waited longer.
     pub(super) fn is_first(&self) -> bool {
-        let mut state = self.line.lock();
-        let waiters = state.of(self.group);
-        waiters.is_some_and(|waiters| waiters.position(self.number) == Some(0))
+        self.line.lock().position(self.number) == Some(0)
     }
 
     /// Waits until the request should look for a server, but not beyond `until`.
@@ -187,10 +154,8 @@ impl Place {
     /// Takes note that the request looks for a server: from now on it can be called again.
     fn hear(&self) {
         let mut state = self.line.lock();
-        if let Some(waiters) = state.of(self.group)
-            && let Some(nth) = waiters.position(self.number)
-        {
-            waiters.waiting[nth].is_called = false;
+        if let Some(nth) = state.position(self.number) {
+            state.waiting[nth].is_called = false;
         }
     }
 }
@@ -198,20 +163,16 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.line.lock();
-        let Some(waiters) = state.of(self.group) else {
-            return;
-        };
-        let nth = waiters.position(self.number);
-        let Some(left) = nth.and_then(|nth| waiters.waiting.remove(nth)) else {
+        let nth = state.position(self.number);
+        let Some(left) = nth.and_then(|nth| state.waiting.remove(nth)) else {
             return;
         };
         if left.is_called {
-            waiters.call();
+            state.call();
         }
         if nth == Some(0) {
-            waiters.wake_first();
+            state.wake_first();
         }
-        state.groups.retain(|waiters| !waiters.waiting.is_empty());
         let length = &self.line.length;
         length.store(length.load(Ordering::Relaxed) - 1, Ordering::SeqCst);
     }
@@ -230,16 +191,15 @@ mod tests {
     /// Which of the places are called, by their numbers.
     fn called(line: &Line) -> Vec<u64> {
         let state = line.lock();
-        let waiting = state.groups.iter().flat_map(|waiters| &waiters.waiting);
-        let called = waiting.filter(|waiting| waiting.is_called);
+        let called = state.waiting.iter().filter(|waiting| waiting.is_called);
         called.map(|waiting| waiting.number).collect()
     }
 
     #[test]
     fn the_one_that_has_waited_longest_is_called_first() {
         let line = Arc::new(Line::default());
-        let places: Vec<Place> = (0..3).filter_map(|_| line.join(1, 3)).collect();
-        assert!(line.join(1, 3).is_none(), "no place is left");
+        let places: Vec<Place> = (0..3).filter_map(|_| line.join(3)).collect();
+        assert!(line.join(3).is_none(), "no place is left");
         assert_eq!(line.length(), 3);
         assert!(places[0].is_first() && !places[1].is_first());
         line.call();
@@ -252,13 +212,12 @@ mod tests {
         assert_eq!(called(&line), [0, 1]);
         drop(places);
         assert_eq!(line.length(), 0);
-        assert!(!line.has_any_of(1));
     }
 
     #[test]
     fn a_call_to_one_that_leaves_goes_to_the_next() {
         let line = Arc::new(Line::default());
-        let mut places: Vec<Place> = (0..4).filter_map(|_| line.join(1, 9)).collect();
+        let mut places: Vec<Place> = (0..4).filter_map(|_| line.join(9)).collect();
         line.call();
         line.call();
         assert_eq!(called(&line), [0, 1]);
@@ -272,13 +231,13 @@ mod tests {
         assert_eq!(line.length(), 2);
     }
 
-    /// The first of a group looks by itself, so that the next one has to learn that it is the first. It was
+    /// The first of the line looks by itself, so that the next one has to learn that it is the first. It was
     /// called for that, and the next room went to the one behind it.
     #[test]
     fn the_one_behind_the_first_is_woken_when_that_leaves_and_called_for_the_next_room() {
         let woken = runtime::run(async {
             let line = Arc::new(Line::default());
-            let mut places: Vec<Place> = (0..3).filter_map(|_| line.join(1, 9)).collect();
+            let mut places: Vec<Place> = (0..3).filter_map(|_| line.join(9)).collect();
             drop(places.remove(0));
             assert!(places[0].is_first());
             assert_eq!(called(&line), [] as [u64; 0]);
@@ -295,17 +254,5 @@ mod tests {
             both.is_some() && matches!(other, runtime::Either::Second(()))
         });
         assert!(woken.expect("a loop"));
-    }
-
-    /// The first of the old generation may wait for servers that are not there any more.
-    #[test]
-    fn the_first_of_each_group_is_called() {
-        let line = Arc::new(Line::default());
-        let groups = [1, 1, 2, 2];
-        let _places: Vec<_> = groups.iter().map(|group| line.join(*group, 9)).collect();
-        assert!(line.has_any_of(2) && !line.has_any_of(3));
-        line.call();
-        assert_eq!(called(&line), [0, 2]);
-        assert!(line.join(3, 4).is_none(), "four wait, of whichever group");
     }
 }

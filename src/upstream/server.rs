@@ -1,5 +1,6 @@
 //! One server of an upstream, as all workers see it, and how it is found again.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -216,6 +217,9 @@ pub(crate) struct Servers {
     pub(super) instances: Instances,
     /// What is called when one of them is in no list any more.
     pub(super) departures: Departures,
+    /// The group of the generation that serves; nothing until a reload. Only groups keep and ask for it, and the
+    /// servers know no group.
+    serving: Mutex<Option<Weak<dyn Any + Send + Sync>>>,
 }
 
 impl Servers {
@@ -254,6 +258,19 @@ impl Servers {
     /// Has `teller` called whenever one of them has left the list, unless the upstream has a teller already.
     pub(crate) fn tell_of_departures_by(&self, teller: impl Fn() + Send + Sync + 'static) {
         self.departures.tell_by(teller);
+    }
+
+    /// The group of the generation that serves. Exchanges that began with an earlier one choose from it.
+    pub(super) fn serving<G: Any + Send + Sync>(&self) -> Option<Arc<G>> {
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let group = serving.as_ref()?.upgrade()?;
+        group.downcast().ok()
+    }
+
+    /// Says that the generation of `group` serves.
+    pub(super) fn set_serving<G: Any + Send + Sync>(&self, group: &Arc<G>) {
+        let group: Weak<G> = Arc::downgrade(group);
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = Some(group);
     }
 
     /// How many requests the server at `address` has.

@@ -2,7 +2,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::*;
-use crate::address::UpstreamAddress;
+use crate::address::{ClientAddress, UpstreamAddress};
 use crate::config::model::{Failures, HashKey, Place, UpstreamServer};
 use crate::upstream::check::Unwell;
 use crate::upstream::chosen::Role;
@@ -10,7 +10,7 @@ use crate::upstream::names::Target;
 
 /// A group, and a function from seconds to moments.
 pub(super) struct Trial {
-    pub(super) group: Group,
+    pub(super) group: Arc<Group>,
     start: Instant,
 }
 
@@ -27,7 +27,7 @@ impl Trial {
             pause: Duration::from_secs(5),
         };
         change(&mut options);
-        let group = Group::new(&options, &Arc::default(), None);
+        let group = Arc::new(Group::new(&options, &Arc::default(), None));
         let start = Instant::now();
         Self { group, start }
     }
@@ -266,6 +266,46 @@ fn another_group_of_the_same_servers_knows_what_they_did() {
     }
 }
 
+/// A request that waited, or that was sent again, was kept from the servers that a reload had brought, and got one
+/// that the reload had left out.
+#[test]
+fn an_exchange_that_outlives_its_generation_gets_a_server_of_the_one_that_serves() {
+    let servers = Arc::<Servers>::default();
+    let group = |port: usize| {
+        let mut options = Trial::new(3, |_| {}).group.options().clone();
+        options.servers = vec![options.servers[port - 1].clone()];
+        Arc::new(Group::new(&options, &servers, None))
+    };
+    let wanted = Wanted {
+        client: ClientAddress::Unknown,
+        head: None,
+    };
+    let begun = group(1);
+    let chosen = |tried: &[u64]| {
+        let chosen = begun.choose_of_serving(wanted, tried, Instant::now());
+        chosen.map(|chosen| port(&chosen))
+    };
+    let id = begun.servers()[0].0.id();
+    assert_eq!(chosen(&[]), Ok(1));
+    let adopt = |before: &Group, next: &Arc<Group>| {
+        next.revive();
+        before.retire();
+    };
+    let second = group(2);
+    adopt(&begun, &second);
+    assert_eq!((chosen(&[]), chosen(&[id])), (Ok(2), Ok(2)));
+    assert_eq!(second.set_drained("127.0.0.1:2", true), 1);
+    assert_eq!(chosen(&[]), Err(NoServer::AllFailed));
+    let third = group(3);
+    adopt(&second, &third);
+    drop(second);
+    assert_eq!(chosen(&[]), Ok(3));
+    // A reload has left the upstream out.
+    third.retire();
+    drop(third);
+    assert_eq!(chosen(&[]), Ok(1));
+}
+
 /// A group with `sticky`.
 fn sticky(count: u16) -> Trial {
     Trial::new(count, |options| {
@@ -457,7 +497,7 @@ fn what_another_check_has_found_is_forgotten() {
     let group = |health| {
         let mut options = trial.group.options().clone();
         options.health = health;
-        let group = Group::new(&options, &servers, None);
+        let group = Arc::new(Group::new(&options, &servers, None));
         group.revive();
         group
     };

@@ -168,17 +168,18 @@ impl Group {
     }
 
     /// Says that the generation of this group serves, perhaps again.
-    pub(crate) fn revive(&self) {
+    pub(crate) fn revive(self: &Arc<Self>) {
         self.set_retired(false);
+        self.servers.set_serving(self);
         let members = self.members.load();
         members
             .iter()
             .for_each(|member| member.server().health.follow(self.options.health.as_ref()));
     }
 
-    /// Says that another generation serves in place of this group's. Exchanges that began before still choose
-    /// among its servers, but a tunnel or a kept connection to a server that only this group has is not wanted
-    /// any more.
+    /// Says that another generation serves in place of this group's. Exchanges that began before choose among
+    /// the servers of that one's group, and among the servers of this group if that generation has no such
+    /// upstream. A tunnel or a kept connection to a server that only this group has is not wanted any more.
     pub(crate) fn retire(&self) {
         self.set_retired(true);
     }

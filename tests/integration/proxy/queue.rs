@@ -136,7 +136,7 @@ fn a_client_that_leaves_gives_its_place_up() {
     assert_eq!(targets(&upstream), ["/first", "/third"]);
 }
 
-/// The old generation's request waits with its servers, which the new generation has as well.
+/// Requests of both generations stand in one line.
 #[test]
 fn a_reload_loses_nobody_who_waits() {
     let (upstream, open) = gated();
@@ -147,23 +147,74 @@ fn a_reload_loses_nobody_who_waits() {
     server.configure(before.replace("'here'", "'there'"));
     ended_with(0, &server.command_line(&["reload"]));
     let mut third = waiting(&server, "/third", 2);
-    for _ in 0..3 {
-        open.send(()).expect("the upstream waits");
-    }
-    // Which of two generations is faster is left open.
     for client in [&mut first, &mut second, &mut third] {
+        open.send(()).expect("the upstream waits");
         assert_eq!(client.response().text(), "hello");
     }
-    assert_eq!(upstream.requests().len(), 3);
+    assert_eq!(targets(&upstream), ["/first", "/second", "/third"]);
+}
+
+/// Requests that waited had the servers of their own generation alone: each got 503 when its time was up, while
+/// those that came after the reload were answered.
+#[test]
+fn the_room_that_a_reload_makes_is_for_those_who_wait() {
+    let (upstream, open) = gated();
+    let server = start(&upstream, "");
+    let mut clients = vec![asking(&server, &upstream)];
+    for (nth, name) in ["/second", "/third"].iter().enumerate() {
+        clients.push(waiting(&server, name, nth + 1));
+    }
+    let before = server.directory().read("config.toml");
+    server.configure(before.replace("max_connections = 1", "max_connections = 3"));
+    ended_with(0, &server.command_line(&["reload"]));
+    wait_for(&server, 0);
+    // The upstream has all three now, and which of them it answers first is left open.
+    for _ in &clients {
+        open.send(()).expect("the upstream waits");
+    }
+    for mut client in clients {
+        assert_eq!(client.response().text(), "hello");
+    }
+}
+
+/// The same where the reload replaces the server.
+#[test]
+fn those_who_wait_get_the_server_that_a_reload_has_brought() {
+    let ((upstream, open), (other, open_other)) = (gated(), gated());
+    let server = start(&upstream, "");
+    let mut first = asking(&server, &upstream);
+    let mut second = waiting(&server, "/second", 1);
+    let before = server.directory().read("config.toml");
+    server.configure(before.replace(upstream.address(), other.address()));
+    ended_with(0, &server.command_line(&["reload"]));
+    open_other.send(()).expect("the upstream waits");
+    assert_eq!(second.response().text(), "hello");
+    assert_eq!(targets(&other), ["/second"]);
+    open.send(()).expect("the upstream waits");
+    assert_eq!(first.response().text(), "hello");
+    assert_eq!(targets(&upstream), ["/first"]);
 }
 
 /// A server that is taken out gets none of those who wait; they go on waiting until it is back.
 #[test]
 fn a_drained_server_loses_nobody_who_waits() {
+    a_drained_server_loses_nobody(false);
+}
+
+/// A request of the generation before got the server all the same.
+#[test]
+fn a_server_that_is_drained_after_a_reload_loses_nobody_who_waits() {
+    a_drained_server_loses_nobody(true);
+}
+
+fn a_drained_server_loses_nobody(is_reloaded: bool) {
     let (upstream, open) = gated();
     let server = start(&upstream, "");
     let mut first = asking(&server, &upstream);
     let mut second = waiting(&server, "/second", 1);
+    if is_reloaded {
+        ended_with(0, &server.command_line(&["reload"]));
+    }
     let name = format!("shop/{}", upstream.address());
     ended_with(0, &server.command_line(&["upstream", "drain", &name]));
     open.send(()).expect("the upstream waits");

@@ -216,6 +216,25 @@ fn a_client_waits_until_a_server_has_room() {
     assert_eq!(read(&accept(&listener), 5), b"early");
 }
 
+/// It waited for the server that was there when it came, and was reset when its time was up.
+#[test]
+fn a_client_that_waits_gets_the_server_that_a_reload_has_brought() {
+    let ((listener, there), (other, elsewhere)) = (upstream(), upstream());
+    let text = configuration("", "proxy = 'db'")
+        + &format!("[upstreams.db]\nservers = [{{ address = '{there}', max_connections = 1 }}]\n");
+    let server = Site::configured(&text).start();
+    let address = stream_address(&server);
+    let _first = (connect(address), accept(&listener));
+    let mut second = connect(address);
+    second.write_all(b"early").expect("room");
+    until("the queue", || {
+        (server.status()["upstreams"][0]["waiting"] == 1).then_some(())
+    });
+    server.configure(text.replace(&there.to_string(), &elsewhere.to_string()));
+    ended_with(0, &server.command_line(&["reload"]));
+    assert_eq!(read(&accept(&other), 5), b"early");
+}
+
 #[test]
 fn no_server_gets_a_connection_of_a_client_that_broke_off_while_it_waited() {
     let (listener, there) = upstream();
