@@ -95,7 +95,7 @@ impl Running {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0);
-        sys::leave_files_behind(&mut command, None);
+        sys::start_clean(&mut command, None);
         let mut child = orphans::spawn_own(&mut command)?;
         let orders = child.stdin.take();
         Ok(Self { child, orders })

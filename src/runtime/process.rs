@@ -81,7 +81,7 @@ impl<H: Send + 'static> Process<H> {
         held: H,
     ) -> io::Result<(Self, ChildStdout, ChildStderr)> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        sys::leave_files_behind(command, OPEN_FILES.get().copied());
+        sys::start_clean(command, OPEN_FILES.get().copied());
         let (process, mut child) = Self::spawn(command, held)?;
         let (output, errors) = (child.stdout.take(), child.stderr.take());
         let piped = "both are piped";
@@ -103,7 +103,7 @@ impl<H: Send + 'static> Process<H> {
             .stdin(Stdio::null())
             .stdout(input.try_clone()?)
             .stderr(input);
-        sys::leave_files_behind(command, OPEN_FILES.get().copied());
+        sys::start_clean(command, OPEN_FILES.get().copied());
         if let Some(user) = user {
             sys::become_user(command, user);
         }
@@ -272,5 +272,57 @@ impl fmt::Display for Exit {
             Self::Status(status) => write!(f, "exit status {status}"),
             Self::Signal(signal) => write!(f, "signal {signal}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::runtime::spawn_thread;
+
+    /// What `grep` finds of its own blocked signals, of a process that `start` starts on a thread that
+    /// blocks SIGPIPE.
+    fn blocked_signals<R: Read + 'static>(
+        start: fn(&mut Command) -> (Option<Process<()>>, R),
+    ) -> String {
+        let (sender, found) = std::sync::mpsc::channel();
+        let thread = spawn_thread("test", move || {
+            // A shell would not do: dash unblocks all signals when it starts.
+            let mut command = Command::new("/bin/grep");
+            command.args(["SigBlk", "/proc/self/status"]);
+            let (process, mut output) = start(&mut command);
+            let mut found = String::new();
+            output.read_to_string(&mut found).expect("it is text");
+            drop(process);
+            sender.send(found).expect("the test waits");
+        });
+        let found = found.recv().expect("it sends");
+        thread.expect("started").join().expect("it did not panic");
+        found
+    }
+
+    #[test]
+    fn a_program_starts_with_no_signal_blocked() {
+        let script = blocked_signals(|command| {
+            let (process, output, _) = Process::start(command, ()).expect("there is grep");
+            (Some(process), output)
+        });
+        let service = blocked_signals(|command| {
+            let started = Process::start_service(command, None, ());
+            let (process, output) = started.expect("there is grep");
+            (Some(process), output)
+        });
+        let successor = blocked_signals(|command| {
+            let mut other = Command::new(command.get_program());
+            other.args(command.get_args()).stdout(Stdio::piped());
+            let mut child = sys::spawn_with(other, &[], None).expect("there is grep");
+            let output = child.stdout.take().expect("it is piped");
+            child.wait().expect("it is our own child");
+            (None, output)
+        });
+        let none = "SigBlk:\t0000000000000000\n";
+        assert_eq!([script, service, successor], [none; 3]);
     }
 }

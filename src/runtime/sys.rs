@@ -89,7 +89,7 @@ fn tcp_info(socket: BorrowedFd<'_>) -> Option<TcpInfo> {
 
 /// Blocks SIGPIPE in this thread: a write without a reader is an error here and nothing more. Ignoring
 /// the signal would be simpler, but that holds for the whole process, which may not be ours. Programs
-/// that this thread starts do not inherit it, because `std::process::Command` clears the mask.
+/// that this thread starts would inherit it; [`start_clean`] prevents that.
 pub(crate) fn block_broken_pipe() {
     let mut signals = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `sigemptyset` initialises the set that `sigaddset` changes and `pthread_sigmask` reads. The
@@ -137,15 +137,16 @@ fn take_one(number: RawFd) -> Option<OwnedFd> {
     (result == 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Has `command` start without the open files of this process, except for its standard streams, and with
-/// `limit` as its limit of open files, where one is given.
-pub(crate) fn leave_files_behind(command: &mut Command, limit: Option<Rlimit>) {
+/// Has `command` start without the open files of this process, except for its standard streams, with no
+/// signal blocked, and with `limit` as its limit of open files, where one is given.
+pub(crate) fn start_clean(command: &mut Command, limit: Option<Rlimit>) {
     let limit = limit.map(|limit| libc::rlimit {
         rlim_cur: limit.current.unwrap_or(libc::RLIM_INFINITY),
         rlim_max: limit.maximum.unwrap_or(libc::RLIM_INFINITY),
     });
     let prepare = move || {
         close_on_exec();
+        unblock_signals();
         if let Some(limit) = &limit {
             // SAFETY: `setrlimit` reads the limit during the call, and keeps nothing. A program with
             // more open files than it expects is better than none, so its error counts for nothing.
@@ -274,6 +275,20 @@ impl Strings {
     }
 }
 
+/// Unblocks every signal in this thread. `std::process::Command` passes on the mask of the thread that
+/// starts a program, and execve(2) keeps it. With SIGPIPE blocked, a program that does not look at the
+/// errors of its writes runs on when its reader has gone.
+fn unblock_signals() {
+    let mut none = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigemptyset` initialises the set that `pthread_sigmask` reads. The last argument may be
+    // null: the mask of before is not wanted. Neither keeps a pointer, and neither can fail with these
+    // arguments.
+    unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+    }
+}
+
 /// Has every descriptor behind standard error closed on exec. Those of this process are so already, but
 /// it may have been started with others.
 fn close_on_exec() {
@@ -308,7 +323,7 @@ pub(crate) fn spawn_with(
 ) -> io::Result<Child> {
     let count = RawFd::try_from(descriptors.len()).map_err(io::Error::other)?;
     let first_free = FIRST_INHERITED + count;
-    leave_files_behind(&mut command, limit);
+    start_clean(&mut command, limit);
     // The child puts the copies at these numbers, so no descriptor that it still needs may be there.
     // The sources are copied to higher numbers, and placeholders keep the numbers from the descriptors
     // that `spawn` opens for itself.
