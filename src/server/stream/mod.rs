@@ -51,6 +51,8 @@ pub(super) struct StreamConnection {
     place: Option<Permit>,
     /// The server that it is passed on to, once that has taken a connection.
     server: Option<Connected>,
+    /// The connection to that server.
+    upstream: Option<Transport>,
     /// The server that was asked last for a connection, and how many were asked.
     asked: Option<Arc<Server>>,
     tries: u32,
@@ -97,6 +99,7 @@ impl StreamConnection {
             started: runtime::now(),
             place: None,
             server: None,
+            upstream: None,
             asked: None,
             tries: 0,
             tunnel,
@@ -127,12 +130,12 @@ impl StreamConnection {
     async fn live(&mut self) {
         // Boxed, so that a tunnel does not keep the room for what came before it.
         let upstream = match Box::pin(self.open()).await {
-            Ok(upstream) => upstream,
+            Ok(upstream) => self.upstream.insert(upstream),
             Err(end) => return self.refuse(end),
         };
         let sides = Sides {
             client: &self.transport,
-            upstream: &upstream,
+            upstream,
             input: &self.worker.input,
         };
         self.end = End::Carried(self.tunnel.run(sides).await);
@@ -142,6 +145,16 @@ impl StreamConnection {
     fn refuse(&mut self, end: End) {
         self.end = end;
         self.transport.reset_on_close();
+    }
+
+    /// Has neither side take a cut for an end: both see an error.
+    fn reset_if_cut(&self) {
+        if self.end == End::Cut {
+            self.transport.reset_on_close();
+            if let Some(upstream) = &self.upstream {
+                upstream.reset_on_close();
+            }
+        }
     }
 
     fn record(&self) {
@@ -175,6 +188,7 @@ impl StreamConnection {
 
 impl Drop for StreamConnection {
     fn drop(&mut self) {
+        self.reset_if_cut();
         if self.worker.is_recorded() {
             self.record();
         }
