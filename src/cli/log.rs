@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -70,7 +70,7 @@ pub(super) struct Log {
 /// How often the command checks, while no line comes, whether standard output still has a reader.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long the command waits before it connects again.
+/// The least time between two connections, so that a server that ends each stream at once is not asked without a pause.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Prints the last failures, or follows.
@@ -163,13 +163,12 @@ fn follow_on(arguments: &Log, printer: &mut Printer) -> Result<(), String> {
     // The last failures are printed once.
     let target = arguments.target("/exchanges", None);
     loop {
-        let process = stream.process();
+        let (process, begun) = (stream.process(), Instant::now());
         if let End::Reader = print_all(stream, printer)? {
             return Ok(());
         }
         printer.forget_half_a_line();
-        // A server that ends each stream at once is not asked without a pause.
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(pause_after(begun.elapsed()));
         stream = match follow(config, command(&target)) {
             Ok(stream) => stream,
             Err(ClientError::NoServer(_)) => {
@@ -182,14 +181,21 @@ fn follow_on(arguments: &Log, printer: &mut Printer) -> Result<(), String> {
     }
 }
 
+/// How long the command waits before it connects again, after a stream that has `lasted` so long. After an upgrade the
+/// successor answers already, and what it answers during a pause is not told.
+fn pause_after(lasted: Duration) -> Duration {
+    PAUSE.saturating_sub(lasted)
+}
+
 /// Says that what is followed now is a process of that number.
 fn gone_on(before: Option<i32>, now: Option<i32>) -> String {
-    match (before, now) {
+    let event = match (before, now) {
         (Some(before), Some(now)) if before != now => {
-            format!("process {now} has taken the place of process {before}, and is followed\n")
+            format!("process {now} has taken the place of process {before}, and is followed")
         }
-        _ => "the connection to the server ended; it is followed again\n".to_owned(),
-    }
+        _ => "the connection to the server ended; it is followed again".to_owned(),
+    };
+    format!("{event}; exchanges that ended meanwhile may be missing here\n")
 }
 
 /// Prints the lines of `stream` until one side ends.
@@ -339,6 +345,14 @@ mod tests {
         ] {
             assert_eq!(target(arguments), expected, "{arguments:?}");
         }
+    }
+
+    /// It paused before each connection, so that it missed what a successor answered in its first 200 ms.
+    #[test]
+    fn only_a_stream_that_ends_at_once_is_followed_by_a_pause() {
+        assert_eq!(pause_after(Duration::from_secs(1)), Duration::ZERO);
+        assert_eq!(pause_after(PAUSE), Duration::ZERO);
+        assert_eq!(pause_after(Duration::ZERO), PAUSE);
     }
 
     #[test]

@@ -419,6 +419,7 @@ fn a_successor_is_followed_in_the_place_of_its_predecessor() {
     let (status, told) = command.end();
     assert_eq!(status, Some(0), "{told}");
     assert!(told.contains("has taken the place of process"), "{told}");
+    assert!(told.contains("may be missing here\n"), "{told}");
     assert!(told.ends_with("nothing more to follow\n"), "{told}");
 }
 
