@@ -32,8 +32,10 @@ pub(super) struct Column {
     pub(super) align: Align,
     /// The least width, in cells of the terminal.
     pub(super) width: usize,
-    /// Columns with a high rank are left out first; those of rank 0 never are.
+    /// Columns with a high rank are left out first, of those with the same rank the last; those of rank 0 never are.
     pub(super) rank: u8,
+    /// Whether columns of rank 3 and higher are left out for it, too, while a text in it is cut.
+    pub(super) is_name: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub(super) struct Row {
 
 pub(super) struct Cell {
     pub(super) text: String,
+    /// So many octets of the text are cut before the rest of it. If there are none, its end is cut.
+    pub(super) lead: usize,
     pub(super) tone: Tone,
     key: Key,
 }
@@ -150,6 +154,15 @@ const fn text(title: &'static str, width: usize, rank: u8) -> Column {
         align: Align::Left,
         width,
         rank,
+        is_name: false,
+    }
+}
+
+/// A text without which the rows of a table cannot be told apart.
+const fn name(title: &'static str, width: usize, rank: u8) -> Column {
+    Column {
+        is_name: true,
+        ..text(title, width, rank)
     }
 }
 
@@ -159,6 +172,7 @@ const fn number(title: &'static str, width: usize, rank: u8) -> Column {
         align: Align::Right,
         width,
         rank,
+        is_name: false,
     }
 }
 
@@ -175,9 +189,11 @@ const ROUTES: &[Column] = &[
 ];
 
 const UPSTREAMS: &[Column] = &[
-    text("SERVER", 20, 0),
-    text("STATE", 9, 0),
-    number("REQ/S", 7, 0),
+    // An address of IPv4 with its port. With the state it fills the narrowest terminal.
+    name("SERVER", 21, 0),
+    // `paused for 9999 s`.
+    text("STATE", 17, 0),
+    number("REQ/S", 7, 1),
     number("FAILED/S", 9, 1),
     number("IN FLIGHT", 10, 2),
     number("WAITING", 8, 4),
@@ -259,7 +275,7 @@ fn upstreams(change: Change<'_>) -> Vec<Row> {
             };
             rows.push(Row {
                 cells: vec![
-                    Cell::text(format!("{}/{}", upstream.name, server.address)),
+                    Cell::server(&upstream.name, &server.address),
                     Cell::text(state(server)).of_tone(tone_of_state(&server.state)),
                     Cell::rate(rate(|server| server.requests)),
                     Cell::rate(rate(|server| server.failures)).toned(Tone::Bad),
@@ -384,24 +400,38 @@ impl Cell {
     fn text(text: String) -> Self {
         Self {
             text,
+            lead: 0,
             tone: Tone::Plain,
             key: Key::Text,
         }
     }
 
+    /// A server of an upstream, which its address tells apart from the others.
+    fn server(upstream: &str, address: &str) -> Self {
+        // An upstream that a route names by its URL alone has no other name.
+        if upstream == address || upstream.ends_with(&format!("//{address}")) {
+            return Self {
+                lead: upstream.len() - address.len(),
+                ..Self::text(upstream.to_owned())
+            };
+        }
+        Self {
+            lead: upstream.len(),
+            ..Self::text(format!("{upstream}/{address}"))
+        }
+    }
+
     fn number(number: f64, text: String) -> Self {
         Self {
-            text,
-            tone: Tone::Plain,
             key: Key::Number(number),
+            ..Self::text(text)
         }
     }
 
     fn unknown() -> Self {
         Self {
-            text: UNKNOWN.to_owned(),
-            tone: Tone::Plain,
             key: Key::Unknown,
+            ..Self::text(UNKNOWN.to_owned())
         }
     }
 
@@ -550,6 +580,15 @@ mod tests {
         assert_eq!(upstreams.rows[1].cells[1].text, "paused for 3 s");
         let tones = upstreams.rows.iter().map(|row| row.cells[1].tone);
         assert_eq!(tones.collect::<Vec<_>>(), [Tone::Good, Tone::Warning]);
+    }
+
+    /// It read `http://127.0.0.1:8000/127.0.0.1:8000`.
+    #[test]
+    fn an_upstream_that_is_a_url_alone_has_no_second_name() {
+        let cell = Cell::server("http://127.0.0.1:8000", "127.0.0.1:8000");
+        assert_eq!((&*cell.text, cell.lead), ("http://127.0.0.1:8000", 7));
+        let cell = Cell::server("shop", "127.0.0.1:8000");
+        assert_eq!((&*cell.text, cell.lead), ("shop/127.0.0.1:8000", 4));
     }
 
     #[test]

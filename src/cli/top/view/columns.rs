@@ -13,6 +13,9 @@ pub(super) struct Placed {
     pub(super) width: usize,
 }
 
+/// Columns of this rank and higher give way to a name that would be cut.
+const GIVES_WAY: u8 = 3;
+
 /// Chooses columns for so many cells. Numbers get all that they need; texts share what is left.
 pub(super) fn fit(table: &Table, cells: usize) -> Vec<Placed> {
     let needs: Vec<usize> = (0..table.columns.len())
@@ -31,12 +34,18 @@ pub(super) fn fit(table: &Table, cells: usize) -> Vec<Placed> {
             },
         })
         .collect();
-    while total(&placed) > cells {
-        let rank = |placed: &Placed| table.columns[placed.index].rank;
-        let Some(most) = placed.iter().map(rank).max().filter(|rank| *rank > 0) else {
-            break;
+    let rank = |placed: &Placed| table.columns[placed.index].rank;
+    while let Some(most) = placed.iter().map(rank).max().filter(|rank| *rank > 0) {
+        let for_names = if most >= GIVES_WAY {
+            cut_of_names(table, &placed, &needs)
+        } else {
+            0
         };
-        placed.retain(|placed| rank(placed) != most);
+        if total(&placed) + for_names <= cells {
+            break;
+        }
+        let last = placed.iter().rposition(|placed| rank(placed) == most);
+        placed.remove(last.expect("the rank is of one of them"));
     }
     let mut left = cells.saturating_sub(total(&placed));
     // A cell at a time to each text that needs one.
@@ -60,6 +69,12 @@ fn need(table: &Table, index: usize) -> usize {
     let title = title_width(&table.columns[index]);
     let cells = table.rows.iter().map(|row| width(&row.cells[index].text));
     cells.max().unwrap_or(0).max(title)
+}
+
+/// How many cells the names lack in their least width.
+fn cut_of_names(table: &Table, placed: &[Placed], needs: &[usize]) -> usize {
+    let names = placed.iter().filter(|it| table.columns[it.index].is_name);
+    names.map(|it| needs[it.index] - it.width).sum()
 }
 
 fn title_width(column: &Column) -> usize {

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::columns::{GAP, Placed, fit};
 use super::lines::{draw_line, draw_right};
-use super::text::{cut, width};
+use super::text::{cut, cut_lead, width};
 use super::theme::Theme;
 use crate::cli::top::model::{Link, Model, Shown};
 use crate::cli::top::tables::{Align, Row, Tone};
@@ -56,8 +56,8 @@ fn titles(shown: &Shown, placed: &[Placed], theme: Theme) -> Line<'static> {
             (true, true) => "▼",
             (true, false) => "▲",
         };
-        let title = format!("{}{mark}", column.title);
-        (pad(&title, placed.width, column.align), theme.title())
+        let title = cut(&format!("{}{mark}", column.title), placed.width);
+        (pad(title, placed.width, column.align), theme.title())
     });
     joined(titles)
 }
@@ -66,7 +66,8 @@ fn line(row: &Row, shown: &Shown, placed: &[Placed], theme: Theme) -> Line<'stat
     let cells = placed.iter().map(|placed| {
         let cell = &row.cells[placed.index];
         let align = shown.table.columns[placed.index].align;
-        (pad(&cell.text, placed.width, align), theme.tone(cell.tone))
+        let text = cut_lead(&cell.text, cell.lead, placed.width);
+        (pad(text, placed.width, align), theme.tone(cell.tone))
     });
     joined(cells)
 }
@@ -83,9 +84,8 @@ fn joined(cells: impl Iterator<Item = (String, Style)>) -> Line<'static> {
     Line::from(spans)
 }
 
-/// The text in exactly so many cells.
-fn pad(text: &str, cells: usize, align: Align) -> String {
-    let text = cut(text, cells);
+/// The text, which fits, in exactly so many cells.
+fn pad(text: String, cells: usize, align: Align) -> String {
     let space = " ".repeat(cells - width(&text));
     match align {
         Align::Left => text + &space,

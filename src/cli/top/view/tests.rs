@@ -225,6 +225,38 @@ fn filter_pause_and_help_are_shown() {
     }
 }
 
+/// The rows read `checkout-production/12…  paused for …`, beside columns that matter less.
+#[test]
+fn servers_of_an_upstream_are_told_apart_in_eighty_columns() {
+    let mut busy = busy(1);
+    let upstream = &mut busy.upstreams[0];
+    upstream.name = "checkout-production".to_owned();
+    upstream.servers[1].seconds_left = Some(30);
+    let mut model = Model::new(Tab::Upstreams, TimeZone::UTC);
+    model.take(busy);
+    let shown = screen(&mut model, 80, 24);
+    let rows: Vec<&str> = shown.lines().skip(5).take(3).collect();
+    assert!(!rows[0].contains("REQUESTS"), "{shown}");
+    let first = |row: &str| row.split("  ").next().map(str::to_owned);
+    let servers = [first(rows[1]), first(rows[2])].map(Option::unwrap_or_default);
+    let expected = [
+        "checkout-produc…/127.0.0.1:8000",
+        "checkout-produc…/127.0.0.1:8001",
+    ];
+    assert_eq!(servers, expected, "{shown}");
+    assert!(rows[2].contains("paused for 30 s"), "{shown}");
+    // As soon as the name fits, there are more columns.
+    for width in [40, 50, 60, 80, 100, 120, 140] {
+        let shown = screen(&mut model, width, 24);
+        assert!(shown.contains("/127.0.0.1:8001"), "{shown}");
+        assert!(shown.contains("paused for 30 s"), "{shown}");
+        let is_whole = shown.contains("checkout-production/127.0.0.1:8001");
+        assert!(is_whole || !shown.contains("REQUESTS"), "{shown}");
+        assert_eq!(shown.contains("REQUESTS"), width >= 100, "{shown}");
+        assert_eq!(shown.contains("REQ/S"), width >= 50, "{shown}");
+    }
+}
+
 #[test]
 fn rows_that_do_not_fit_are_scrolled_to() {
     let mut model = Model::new(Tab::Routes, TimeZone::UTC);
