@@ -47,6 +47,10 @@ impl From<FileError> for StorageError {
             io::ErrorKind::PermissionDenied => {
                 "; it must belong to the user that the server runs as"
             }
+            io::ErrorKind::ReadOnlyFilesystem => {
+                "; change `storage`, or let the server write there: under systemd, its unit needs \
+                 `StateDirectory=tidegate` for /var/lib/tidegate, or `ReadWritePaths=` with the directory"
+            }
             _ => "",
         };
         Self { failure, help }
@@ -194,6 +198,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::config::model::AcmeDirectory;
     use crate::test_support::TemporaryDirectory;
 
     fn settings(storage: PathBuf) -> Acme {
@@ -239,5 +244,29 @@ mod tests {
         let error = error.expect_err("a file is in the way").to_string();
         assert!(error.contains("cannot make the directory `"), "{error}");
         assert!(error.contains("file/acme`"), "{error}");
+    }
+
+    /// Under the unit in docs/deploy/ the whole file system is read-only. It did not give the server the
+    /// storage that is used as it is, and the error was the system's alone.
+    #[test]
+    fn the_unit_for_systemd_gives_the_storage() {
+        let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/deploy/tidegate.service");
+        let unit = std::fs::read_to_string(unit).expect("it is part of the repository");
+        let mut lines = unit.lines();
+        let state = lines.find_map(|line| line.strip_prefix("StateDirectory="));
+        let given = Path::new("/var/lib").join(state.expect("the unit has one"));
+        let url = "https://ca.example/dir".to_owned();
+        let directory = AcmeDirectory {
+            url: url.parse().expect("a URL"),
+            written: url,
+        };
+        let storage = Acme::with_directory(directory).storage;
+        assert!(storage.starts_with(&given), "{}", given.display());
+        assert!(unit.contains("\nStateDirectoryMode=0700\n"));
+        let error = io::Error::from_raw_os_error(libc::EROFS);
+        let error = StorageError::new("make the directory", &storage, error).to_string();
+        for remedy in ["StateDirectory=tidegate", "ReadWritePaths=", "`storage`"] {
+            assert!(error.contains(remedy), "{error}");
+        }
     }
 }

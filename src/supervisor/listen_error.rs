@@ -31,6 +31,9 @@ impl ListenError {
                 "no interface of this machine has that address; `ip address` lists those there are"
                     .to_owned()
             }
+            (Some(Errno::ROFS), _) => format!(
+                "{error}; choose another path, or let the server write there: under systemd, its unit needs `RuntimeDirectory=tidegate` for /run/tidegate, or `ReadWritePaths=` with the directory"
+            ),
             (Some(Errno::AFNOSUPPORT), _) => "this machine has no IPv6".to_owned(),
             _ => error.to_string(),
         };
@@ -69,6 +72,7 @@ fn is_implied(address: &ListenAddress, all: &[ListenAddress]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::SocketPath;
 
     fn at(text: &str) -> ListenAddress {
         ListenAddress::Ip(text.parse().expect("an address"))
@@ -81,6 +85,13 @@ mod tests {
         assert!(!is_implied(&both[0], &both));
         assert!(!is_implied(&at("[::1]:81"), &both));
         assert!(!is_implied(&at("[2001:db8::1]:80"), &both));
+    }
+
+    #[test]
+    fn a_socket_on_a_read_only_file_system_is_told_with_its_remedy() {
+        let address = ListenAddress::Unix(SocketPath::new("/srv/site.sock".into()));
+        let error = ListenError::new(&address, &Errno::ROFS.into()).to_string();
+        assert!(error.contains("`ReadWritePaths=`"), "{error}");
     }
 
     #[test]

@@ -37,9 +37,14 @@ impl OpenLogError {
             Some(Errno::NOENT | Errno::NOTDIR) => {
                 format!("{error}; create its directory, or change log.access")
             }
-            Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
+            Some(Errno::ACCESS | Errno::PERM) => {
                 format!(
                     "{error}; let the user write there whom the server runs as, or change log.access"
+                )
+            }
+            Some(Errno::ROFS) => {
+                format!(
+                    "{error}; change log.access, or let the server write there: under systemd, its unit needs `LogsDirectory=tidegate` for /var/log/tidegate, or `ReadWritePaths=` with the directory"
                 )
             }
             _ => format!("{error}; change log.access"),
@@ -314,6 +319,15 @@ mod tests {
                 error.is_none_or(|error| error.contains("nowhere/x") || name == "loop");
             assert!(names_target, "{name}");
         }
+    }
+
+    /// Whose the directory is does not matter where the whole file system is read-only.
+    #[test]
+    fn a_read_only_file_system_is_told_with_its_remedy() {
+        let error = OpenLogError::of_file(Path::new("/srv/a.log"), &Errno::ROFS.into());
+        let error = error.to_string();
+        assert!(error.contains("`ReadWritePaths=`"), "{error}");
+        assert!(!error.contains("user"), "{error}");
     }
 
     /// Takes so many octets, then no more.
