@@ -28,8 +28,10 @@ pub(super) enum End {
     NotConnected,
     /// The last server that was tried took no connection in time.
     ConnectTimedOut,
-    /// It was open when `grace` was over, or it panicked.
+    /// It was passed on, and open when `grace` was over, or it panicked.
     Cut,
+    /// The same, before a server had taken a connection for it.
+    CutBefore,
 }
 
 impl End {
@@ -41,7 +43,7 @@ impl End {
             Self::NoHeader(NoHeader::Late) | Self::HandshakeTimedOut => Status::REQUEST_TIMEOUT,
             Self::NoHeader(NoHeader::Gone) | Self::ClientGone => Status::CLIENT_GONE,
             Self::NoHeader(NoHeader::Malformed(_)) | Self::NoSession => Status::BAD_REQUEST,
-            Self::TooMany | Self::NoServer(_) => Status::SERVICE_UNAVAILABLE,
+            Self::TooMany | Self::NoServer(_) | Self::CutBefore => Status::SERVICE_UNAVAILABLE,
             Self::NotConnected => Status::BAD_GATEWAY,
             Self::ConnectTimedOut => Status::GATEWAY_TIMEOUT,
         }
@@ -70,7 +72,7 @@ impl End {
             Self::NoServer(NoServer::QueueLate) => "queue_timeout",
             Self::NotConnected => "connect_failed",
             Self::ConnectTimedOut => "connect_timeout",
-            Self::Cut => "cut",
+            Self::Cut | Self::CutBefore => "cut",
         }
     }
 }

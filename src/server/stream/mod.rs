@@ -103,7 +103,7 @@ impl StreamConnection {
             asked: None,
             tries: 0,
             tunnel,
-            end: End::Cut,
+            end: End::CutBefore,
         }
     }
 
@@ -133,6 +133,7 @@ impl StreamConnection {
             Ok(upstream) => self.upstream.insert(upstream),
             Err(end) => return self.refuse(end),
         };
+        self.end = End::Cut;
         let sides = Sides {
             client: &self.transport,
             upstream,
@@ -149,7 +150,7 @@ impl StreamConnection {
 
     /// Has neither side take a cut for an end: both see an error.
     fn reset_if_cut(&self) {
-        if self.end == End::Cut {
+        if matches!(self.end, End::Cut | End::CutBefore) {
             self.transport.reset_on_close();
             if let Some(upstream) = &self.upstream {
                 upstream.reset_on_close();

@@ -137,6 +137,30 @@ fn a_stop_lets_connections_end_within_the_grace_period_and_cuts_the_others() {
     assert!(server.wait().expect("it is our own child").success());
 }
 
+/// No server was asked for it, so that it was not passed on.
+#[test]
+fn a_stop_resets_a_connection_that_waits_for_a_server() {
+    let (listener, there) = upstream();
+    let text = configuration("grace = '50ms'", "proxy = 'db'")
+        + &format!("[upstreams.db]\nservers = [{{ address = '{there}', max_connections = 1 }}]\n");
+    let mut server = Site::configured(&text).start();
+    let address = stream_address(&server);
+    let open = (connect(address), accept(&listener));
+    let waits = connect(address);
+    until("the queue", || {
+        (server.status()["upstreams"][0]["waiting"] == 1).then_some(())
+    });
+    server.signal(Signal::TERM);
+    expect_reset(&waits);
+    expect_reset(&open.0);
+    expect_reset(&open.1);
+    for status in [200, 503] {
+        let status = format!("\"status\":{status},\"end\":\"cut\"");
+        server.wait_for_record(|line| line.contains(&status));
+    }
+    assert!(server.wait().expect("it is our own child").success());
+}
+
 #[test]
 fn streams_stand_in_included_files_as_well() {
     let (listener, there) = upstream();
