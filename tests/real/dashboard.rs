@@ -105,6 +105,63 @@ fn chromium_shows_what_the_server_does() {
     );
 }
 
+/// A page of `snapshot`, which a server other than the one of the page tells.
+fn page_of_snapshot(snapshot: &Value, files: &Directory) -> (Upstream, Server, Page) {
+    let told = format!("event: snapshot\ndata: {snapshot}\n\n");
+    let events = Upstream::start(move |connection| {
+        while connection.next_request().is_some() {
+            connection.send(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+            );
+            connection.send(format!("{:x}\r\n{told}\r\n", told.len()));
+        }
+    });
+    let site = Site::configured(&format!(
+        "[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n'= /dash' = [{{ when = {{ query.events = true }}, \
+         proxy = 'http://{}', buffer = false }}, {{ dashboard = true }}]\n",
+        events.address()
+    ));
+    let server = site.start();
+    let mut page = page_of(&server, files);
+    page.until("!document.querySelector('#attention').hidden");
+    (events, server, page)
+}
+
+/// Eight certificates that expired soon were eight points, and the page had room for no more: it did not tell that lines
+/// of the log were lost. So it was with workers.
+#[test]
+fn chromium_tells_of_many_certificates_and_workers_in_one_point_each() {
+    const DAY: u64 = 86_400_000;
+    let now = 20_000 * DAY;
+    let certificate = |days: u64| json!({ "name": format!("{days}.example"), "expires_ms": now - 2 * DAY + days * DAY });
+    let worker = |id: u64, delay: Value| match delay {
+        Value::Null => json!({ "id": id }),
+        delay => json!({ "id": id, "delay_us": delay }),
+    };
+    let snapshot = json!({
+        "time_ms": now,
+        "log_lost": 3,
+        "certificates": (0..13).map(certificate).collect::<Vec<_>>(),
+        "workers": [
+            worker(0, json!(200_000)), worker(1, json!(300_000)), worker(2, json!(10)),
+            worker(3, Value::Null), worker(4, Value::Null),
+        ],
+    });
+    let files = Directory::new();
+    let (_events, _server, mut page) = page_of_snapshot(&snapshot, &files);
+    let points =
+        "[...document.querySelectorAll('#attention-list li')].map(item => item.textContent)";
+    let expected = json!([
+        "2 certificates have expired",
+        "11 certificates expire within 14 days, the first in 0 days",
+        "2 workers do not answer",
+        "2 workers are late, by up to 300 ms",
+        "3 lines of the log lost",
+    ]);
+    assert_eq!(page.value(points), expected);
+    assert_eq!(page.complaints(), [""; 0]);
+}
+
 #[test]
 fn chromium_reaches_everything_by_keyboard_and_on_a_telephone() {
     let upstream = Upstream::answering(ANSWER);

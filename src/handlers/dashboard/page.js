@@ -458,6 +458,29 @@ function showApps(now) {
 
 // --- What an operator should look at first ---
 
+// Several certificates or workers are one point: a point for each would hide the others among them.
+
+function addCertificates(now, add) {
+  const all = (now.certificates ?? []).map((certificate) => ({ name: certificate.name, days: daysLeft(certificate, now) }));
+  const expired = all.filter(({ days }) => days < 0);
+  const expiring = all.filter(({ days }) => days >= 0 && days < CERTIFICATE_DAYS);
+  if (expired.length === 1) add("certificates", `The certificate for ${expired[0].name} has expired`);
+  if (expired.length > 1) add("certificates", `${expired.length} certificates have expired`);
+  const first = plural(Math.min(...expiring.map(({ days }) => days)), "day", "days");
+  if (expiring.length === 1) add("certificates", `The certificate for ${expiring[0].name} expires in ${first}`);
+  if (expiring.length > 1) add("certificates", `${expiring.length} certificates expire within ${CERTIFICATE_DAYS} days, the first in ${first}`);
+}
+
+function addWorkers(now, add) {
+  const silent = (now.workers ?? []).filter((worker) => worker.delay_us === undefined);
+  const late = (now.workers ?? []).filter((worker) => worker.delay_us > SLOW_LOOP_US);
+  if (silent.length === 1) add("workers", `Worker ${silent[0].id} does not answer`);
+  if (silent.length > 1) add("workers", `${silent.length} workers do not answer`);
+  const most = duration(Math.max(...late.map((worker) => worker.delay_us)));
+  if (late.length === 1) add("workers", `Worker ${late[0].id} is late by ${most}`);
+  if (late.length > 1) add("workers", `${late.length} workers are late, by up to ${most}`);
+}
+
 function showAttention(minute) {
   const { now } = minute;
   const points = [];
@@ -467,18 +490,12 @@ function showAttention(minute) {
   const out = serversOf(now).filter(({ state: word }) => word === "paused" || word === "unhealthy");
   if (out.length === 1) add("upstreams", `${out[0].address} of ${out[0].upstream.name} is ${out[0].state}`);
   if (out.length > 1) add("upstreams", `${out.length} servers of upstreams are not asked`);
-  for (const certificate of now.certificates ?? []) {
-    const days = daysLeft(certificate, now);
-    if (days < CERTIFICATE_DAYS) add("certificates", `The certificate for ${certificate.name} ${days < 0 ? "has expired" : `expires in ${plural(days, "day", "days")}`}`);
-  }
+  addCertificates(now, add);
   const routes = routesBetween(minute.before, now);
   const count = (digit) => routes.reduce((sum, route) => sum + (route.classes[digit] ?? 0), 0);
   const all = routes.reduce((sum, route) => sum + route.count, 0);
   if (all > 0 && count(5) / all >= 0.01) add("failing", `${percent(count(5) / all)} of the last minute’s requests got a 5xx`);
-  for (const worker of now.workers ?? []) {
-    if (worker.delay_us === undefined) add("workers", `Worker ${worker.id} does not answer`);
-    else if (worker.delay_us > SLOW_LOOP_US) add("workers", `Worker ${worker.id} is late by ${duration(worker.delay_us)}`);
-  }
+  addWorkers(now, add);
   if (now.log_lost > 0) add("process", `${plural(now.log_lost, "line", "lines")} of the log lost`);
   const { open_fds, max_fds } = now.process ?? {};
   if (max_fds && open_fds / max_fds > 0.8) add("process", "Descriptors are running out");
@@ -487,7 +504,7 @@ function showAttention(minute) {
   if (list.dataset.told === told) return;
   list.dataset.told = told;
   find("attention").hidden = points.length === 0;
-  list.replaceChildren(...points.slice(0, 8).map(({ target, text }) => html("li", {}, html("a", { href: `#${target}` }, text))));
+  list.replaceChildren(...points.map(({ target, text }) => html("li", {}, html("a", { href: `#${target}` }, text))));
 }
 
 keepRoles();
