@@ -107,7 +107,7 @@ families! {
     UPSTREAM_FAILURES Counter "tidegate_upstream_server_failures_total"
         "Requests and connections that a server has failed.",
     UPSTREAM_UP Gauge "tidegate_upstream_server_up"
-        "Whether a server is asked: 1; 0 while it is paused, unhealthy or drained.",
+        "1 for a server that is asked; 0 while it is paused, unhealthy or drained. If all are paused, one of them is asked all the same.",
     FILE_CACHE_LOOKUPS Counter "tidegate_file_cache_lookups_total"
         "How often a path was looked for in the caches of files, by result: hit, or miss, after which the disk was asked.",
     FILE_CACHE_ENTRIES Gauge "tidegate_file_cache_entries"

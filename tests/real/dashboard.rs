@@ -162,6 +162,21 @@ fn chromium_tells_of_many_certificates_and_workers_in_one_point_each() {
     assert_eq!(page.complaints(), [""; 0]);
 }
 
+/// The page said that servers are not asked. If all are paused, one is asked all the same.
+#[test]
+fn chromium_tells_the_states_of_servers_and_not_what_follows() {
+    let server = |state: &str| json!({ "address": format!("{state}:1"), "state": state });
+    let states = ["paused", "unhealthy", "drained", "up", "rising", "trying"];
+    let snapshot = json!({
+        "time_ms": 1,
+        "upstreams": [{ "name": "shop", "servers": states.map(server) }],
+    });
+    let files = Directory::new();
+    let (_events, _server, mut page) = page_of_snapshot(&snapshot, &files);
+    let told = page.text("#attention-list");
+    assert_eq!(told, "2 servers of upstreams are paused or unhealthy");
+}
+
 #[test]
 fn chromium_reaches_everything_by_keyboard_and_on_a_telephone() {
     let upstream = Upstream::answering(ANSWER);

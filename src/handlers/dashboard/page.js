@@ -489,7 +489,7 @@ function showAttention(minute) {
   if (last && last.outcome !== "applied") add("reloads", `The last reload was refused, at ${clock.format(last.time_ms)}`);
   const out = serversOf(now).filter(({ state: word }) => word === "paused" || word === "unhealthy");
   if (out.length === 1) add("upstreams", `${out[0].address} of ${out[0].upstream.name} is ${out[0].state}`);
-  if (out.length > 1) add("upstreams", `${out.length} servers of upstreams are not asked`);
+  if (out.length > 1) add("upstreams", `${out.length} servers of upstreams are paused or unhealthy`);
   addCertificates(now, add);
   const routes = routesBetween(minute.before, now);
   const count = (digit) => routes.reduce((sum, route) => sum + (route.classes[digit] ?? 0), 0);
