@@ -69,8 +69,7 @@ pub(super) fn set_drained(upstreams: &[Arc<Group>], server: &str, drained: bool)
     let changed = upstreams.iter().find_map(|group| {
         let rest = server.strip_prefix(&group.options().name)?;
         let address = rest.strip_prefix('/')?;
-        let count = group.set_drained(address, drained);
-        (count > 0).then_some(group)
+        group.set_drained(address, drained).then_some(group)
     });
     let Some(group) = changed else {
         return not_found(upstreams, server);

@@ -22,6 +22,7 @@ use super::balance::{Random, Rotation};
 use super::budget::Budget;
 use super::chosen::{Chosen, OfGroup};
 use super::members::Member;
+use super::orders::Orders;
 use super::report;
 use super::server::Servers;
 use super::wanted::Wanted;
@@ -41,8 +42,8 @@ pub(crate) struct Group {
     connector: Option<Arc<Connector>>,
     /// A generation after it serves: its servers do not count as listed any more.
     is_retired: AtomicBool,
-    /// A thread holds it while it changes `members` or `is_retired`.
-    changes: Mutex<()>,
+    /// What the operator has ordered. A thread holds the lock also while it changes `members` or `is_retired`.
+    orders: Mutex<Orders>,
     /// Replaced as a whole when a name leads elsewhere. Workers read it without a lock.
     members: ArcSwap<Vec<Member>>,
     rotation: Rotation,
@@ -115,7 +116,7 @@ impl Group {
             answers: Answers::new(options, servers),
             connector,
             is_retired: AtomicBool::new(false),
-            changes: Mutex::default(),
+            orders: Mutex::default(),
             members: ArcSwap::default(),
             rotation: Rotation::new(),
             random: Random::new(),

@@ -33,6 +33,13 @@ pub(super) struct Entry {
     pub(super) tier: u32,
 }
 
+impl Entry {
+    /// Whether an operator means its server by `name`: its address, or the name that leads to it.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.written == name || self.address.to_string() == name
+    }
+}
+
 /// A server in its place in a group.
 #[derive(Debug)]
 pub(super) struct Member {
@@ -70,11 +77,6 @@ impl Member {
 
     pub(super) fn is_drained(&self) -> bool {
         self.is_drained.load(Ordering::Relaxed)
-    }
-
-    /// Whether an operator means it by `name`: its address, or the name that leads to it.
-    pub(super) fn is_called(&self, name: &str) -> bool {
-        self.entry.written == name || self.server().address().to_string() == name
     }
 
     pub(super) fn is_unhealthy(&self) -> bool {
@@ -127,13 +129,14 @@ impl Member {
 }
 
 /// Makes the members of `entries` for `group`. Their servers are found in `servers` and named by `signer`.
+/// `is_drained` says which of them the operator has taken out.
 /// Entries with the same address are one member, the first.
 pub(super) fn members(
     entries: Vec<Entry>,
     group: &Arc<OfGroup>,
     servers: &Servers,
     signer: Option<&Signer<'_>>,
-    is_drained: impl Fn(&UpstreamAddress) -> bool,
+    is_drained: impl Fn(&Entry) -> bool,
 ) -> Vec<Member> {
     let mut distinct: Vec<Entry> = Vec::new();
     for entry in entries {
@@ -156,7 +159,7 @@ pub(super) fn members(
             turn: Turn::first(nth, count, weight),
             place: hash::of(entry.address.to_string().as_bytes()),
             cookie: signer.map(|signer| signer.value(&entry.address)),
-            is_drained: AtomicBool::new(is_drained(&entry.address)),
+            is_drained: AtomicBool::new(is_drained(&entry)),
             entry,
         }
     };

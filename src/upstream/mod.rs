@@ -18,6 +18,7 @@
 //! | where names lead, and that they are looked up again | [`names`], [`srv`], [`answers`], [`housekeeping`] |
 //! | whether a server says that it is well | [`health`], [`check`] |
 //! | what the operator is told of servers | [`report`] |
+//! | which servers the operator has drained | [`orders`] |
 //! | the servers of an application, whose processes come and go | [`instances`] |
 //! | that a server has left an upstream | [`departures`] |
 //! | whether one more request may be asked again | [`budget`] |
@@ -43,6 +44,7 @@ mod line;
 mod localhost;
 mod members;
 mod names;
+mod orders;
 mod report;
 mod security;
 mod server;

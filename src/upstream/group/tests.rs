@@ -294,7 +294,7 @@ fn an_exchange_that_outlives_its_generation_gets_a_server_of_the_one_that_serves
     let second = group(2);
     adopt(&begun, &second);
     assert_eq!((chosen(&[]), chosen(&[id])), (Ok(2), Ok(2)));
-    assert_eq!(second.set_drained("127.0.0.1:2", true), 1);
+    assert!(second.set_drained("127.0.0.1:2", true));
     assert_eq!(chosen(&[]), Err(NoServer::AllFailed));
     let third = group(3);
     adopt(&second, &third);
@@ -436,9 +436,64 @@ fn all_addresses_of_a_name_are_asked_and_another_answer_replaces_them() {
 fn the_servers_of_an_answer_that_adds_some_stay_as_they_are() {
     let trial = named(&[1, 2]);
     let down = trial.fail(0);
-    trial.group.members.load()[2 - down as usize].set_drained(true);
+    let other = format!("127.0.0.1:{}", 3 - down);
+    assert!(trial.group.set_drained(&other, true));
     trial.group.adopt_answer(0, targets(&[1, 2, 3]));
     assert_eq!([1, 1, 1].map(|seconds| trial.port(seconds)), [3; 3]);
+}
+
+/// It got requests again, and nothing told of it.
+#[test]
+fn a_drained_server_stays_drained_while_its_name_leads_elsewhere_and_back() {
+    let (trial, first) = (named(&[1, 2]), "127.0.0.1:1");
+    assert!(trial.group.set_drained(first, true));
+    for ports in [&[2][..], &[1, 2]] {
+        trial.group.adopt_answer(0, targets(ports));
+        assert_eq!([0; 4].map(|seconds| trial.port(seconds)), [2; 4]);
+    }
+    // It can be enabled also while it is away.
+    trial.group.adopt_answer(0, targets(&[2]));
+    assert!(trial.group.set_drained(first, false));
+    assert!(!trial.group.set_drained("127.0.0.1:9", false));
+    trial.group.adopt_answer(0, targets(&[1, 2]));
+    assert!([0; 2].map(|seconds| trial.port(seconds)).contains(&1));
+}
+
+/// The servers that were added got requests.
+#[test]
+fn a_drained_name_has_no_server_that_gets_requests() {
+    let trial = named(&[1, 2]);
+    assert!(trial.group.set_drained("app.internal:80", true));
+    trial.group.adopt_answer(0, targets(&[1, 2, 3]));
+    assert_eq!(trial.choose(0, &[]).err(), Some(NoServer::AllFailed));
+    // Of two orders that mean a server, the later one holds.
+    assert!(trial.group.set_drained("127.0.0.1:3", false));
+    for ports in [&[1, 2, 3][..], &[2, 4], &[1, 2, 3, 4]] {
+        trial.group.adopt_answer(0, targets(ports));
+        let chosen = trial.choose(0, &[]).map(|chosen| port(&chosen));
+        let is_there = ports.contains(&3);
+        assert_eq!(chosen.ok(), is_there.then_some(3), "{ports:?}");
+    }
+    assert!(trial.group.set_drained("app.internal:80", false));
+    trial.group.adopt_answer(0, targets(&[1]));
+    assert_eq!(trial.port(0), 1);
+}
+
+/// A process of an application that ends does not come back: another one may get its port.
+#[test]
+fn a_process_that_gets_the_port_of_a_drained_one_is_not_drained() {
+    let trial = Trial::new(0, |_| {});
+    let servers = Arc::<Servers>::default();
+    let app = Group::shared(trial.group.options(), &servers, None);
+    let ready = |ports: &[u16]| {
+        let address = |port: &u16| UpstreamAddress::Ip(([127, 0, 0, 1], *port).into());
+        servers.set_ready(ports.iter().map(address).collect());
+        app.choose_at(Wish::default(), &[], trial.at(0)).is_ok()
+    };
+    assert!(ready(&[1]));
+    assert!(app.set_drained("127.0.0.1:1", true));
+    assert!(!ready(&[1]));
+    assert!(ready(&[2]) && ready(&[1, 2]) && ready(&[1]));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::address::UpstreamAddress;
 use crate::log::diagnostic;
 use crate::upstream::answers;
 use crate::upstream::check::Unwell;
-use crate::upstream::members::{Member, members};
+use crate::upstream::members::members;
 use crate::upstream::names::{Target, is_name};
 use crate::upstream::report::ServerReport;
 use crate::upstream::server::Server;
@@ -25,16 +25,20 @@ impl Group {
         members.iter().map(report).collect()
     }
 
-    /// Drains the server at `address`, or all servers of that name, or lets them have requests
-    /// again. Returns how many servers there are.
-    pub(crate) fn set_drained(&self, address: &str, is_drained: bool) -> usize {
-        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Drains the server at the address `word`, or all servers of that name, or lets them have requests again.
+    /// That holds until a reload, also for servers that come, or come back, later. Returns whether there is such
+    /// a server now, or such an order was given before.
+    pub(crate) fn set_drained(&self, word: &str, is_drained: bool) -> bool {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         let members = self.members.load();
-        let is_meant = |member: &&Member| member.is_called(address);
-        let meant = members.iter().filter(is_meant);
-        meant
-            .inspect(|member| member.set_drained(is_drained))
-            .count()
+        let is_present = |word: &str| members.iter().any(|member| member.entry.is_called(word));
+        if !is_present(word) && !orders.has(word) {
+            return false;
+        }
+        orders.give(word, is_drained, is_present);
+        let meant = members.iter().filter(|member| member.entry.is_called(word));
+        meant.for_each(|member| member.set_drained(is_drained));
+        true
     }
 
     /// Whether names have to be looked up again, or servers have to be asked whether they are well.
@@ -141,19 +145,20 @@ impl Group {
     pub(in crate::upstream) fn renew_members(&self) {
         let sticky = self.options.sticky.as_ref();
         let signer = sticky.map(|sticky| Signer::new(sticky, &self.options.name));
-        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.members.load();
-        let is_drained = |address: &UpstreamAddress| {
-            let mut members = before.iter();
-            members.any(|member| member.entry.address == *address && member.is_drained())
-        };
         let entries = if self.options.is_app() {
-            answers::of_instances(self.servers.instances.ready(), &self.options)
+            let entries = answers::of_instances(self.servers.instances.ready(), &self.options);
+            // A process that has ended does not come back: another one may get its port.
+            orders.keep_those_of(&entries);
+            entries
         } else {
             self.answers.entries(&self.options, self.connector.as_ref())
         };
         let signer = signer.as_ref();
-        let members = members(entries, &self.of_group, &self.servers, signer, is_drained);
+        let members = members(entries, &self.of_group, &self.servers, signer, |entry| {
+            orders.is_drained(entry)
+        });
         if self.is_retired.load(Ordering::Relaxed) {
             members.iter().for_each(|member| member.set_in_force(false));
         }
@@ -161,7 +166,7 @@ impl Group {
         // Not left to the drop of the old list: a worker may still read that.
         before.iter().for_each(|member| member.set_in_force(false));
         let has_lost = before.iter().any(|member| !member.server().is_listed());
-        drop(changes);
+        drop(orders);
         if has_lost {
             self.servers.departures.tell();
         }
@@ -185,7 +190,7 @@ impl Group {
     }
 
     fn set_retired(&self, is_retired: bool) {
-        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let _orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         self.is_retired.store(is_retired, Ordering::Relaxed);
         let members = self.members.load();
         members
