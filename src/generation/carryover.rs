@@ -343,10 +343,11 @@ impl Carryover {
         rates
     }
 
-    /// The count of the open connections of a stream.
+    /// The count of the open connections of a stream: also those that came in before its address was gone for
+    /// a while.
     pub(super) fn stream(&mut self, options: &model::Stream) -> Arc<Permits> {
         let make = |_: &_| Permits::unlimited();
-        self.streams.get_or_make(&options.listen, make)
+        self.streams.find_or_make(&options.listen, make)
     }
 
     /// What workers cache for routes with these options.
@@ -365,7 +366,8 @@ impl Carryover {
         self.files.get_or_make(&key, make)
     }
 
-    /// The count of a route's scripts: each route has one of its own.
+    /// The count of a route's scripts: each route has one of its own. Scripts that run count, also if the route
+    /// was gone for a while.
     pub(super) fn cgi(&mut self, route: &Route, options: &Cgi) -> Arc<Permits> {
         let mut key = CgiKey {
             pattern: route.pattern.clone(),
@@ -376,7 +378,7 @@ impl Carryover {
             key.nth += 1;
         }
         self.cgi
-            .get_or_make(&key, |key| Permits::new(key.options.max_processes))
+            .find_or_make(&key, |key| Permits::new(key.options.max_processes))
     }
 
     /// The life of a `proxy` route: tunnels end with it.

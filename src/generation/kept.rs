@@ -15,13 +15,14 @@
 //! all there is to undo.
 //!
 //! A released value may still be in use: by an exchange that began in generation 7, or by code that
-//! runs. The supervisor holds it ([`Retired`]) until it is not.
+//! runs. The supervisor holds it ([`Retired`]) until it is not. A count that bounds what is in use has to be
+//! found again until then ([`Kept::find_or_make`]), or twice as much would be let in.
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::Hash;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The values of one kind that a generation uses, each under the key it was made of.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Kept<K, V> {
     used: HashMap<K, Arc<V>>,
     /// What the generation before it uses; empty once this one is complete.
     before: HashMap<K, Arc<V>>,
+    /// What earlier generations used, and this one does not.
+    released: HashMap<K, Weak<V>>,
 }
 
 impl<K, V> Default for Kept<K, V> {
@@ -37,6 +40,7 @@ impl<K, V> Default for Kept<K, V> {
         Self {
             used: HashMap::new(),
             before: HashMap::new(),
+            released: HashMap::new(),
         }
     }
 }
@@ -44,9 +48,12 @@ impl<K, V> Default for Kept<K, V> {
 impl<K: Clone + Eq + Hash, V> Kept<K, V> {
     /// The beginning of the next generation's: it uses nothing yet, and finds what `self` uses.
     pub(crate) fn begin(&self) -> Self {
+        let mut released = self.released.clone();
+        released.retain(|_, value| value.strong_count() > 0);
         Self {
             used: HashMap::new(),
             before: self.used.clone(),
+            released,
         }
     }
 
@@ -54,6 +61,14 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
     pub(crate) fn get_or_make(&mut self, key: &K, make: impl FnOnce(&K) -> V) -> Arc<V> {
         let made = self.get_or_try_make(key, |key| Ok::<V, Infallible>(make(key)));
         made.unwrap_or_else(|never| match never {})
+    }
+
+    /// As [`get_or_make`](Self::get_or_make), and a released value is found as long as anything uses it.
+    pub(crate) fn find_or_make(&mut self, key: &K, make: impl FnOnce(&K) -> V) -> Arc<V> {
+        if let Some(value) = self.released.get(key).and_then(Weak::upgrade) {
+            self.before.insert(key.clone(), value);
+        }
+        self.get_or_make(key, make)
     }
 
     /// As [`get_or_make`](Self::get_or_make), where making may fail.
@@ -84,9 +99,13 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         self.used.values()
     }
 
-    /// Completes the generation: what it has not asked for is found no more.
+    /// Completes the generation: what it has not asked for is found no more, but by
+    /// [`find_or_make`](Self::find_or_make).
     pub(crate) fn end(&mut self) {
-        self.before = HashMap::new();
+        for (key, value) in self.before.drain() {
+            self.released.insert(key, Arc::downgrade(&value));
+        }
+        self.released.retain(|key, _| !self.used.contains_key(key));
     }
 
     /// Hands to `retired` what `self` uses and `next`, the generation after it, does not; takes back
@@ -125,7 +144,8 @@ impl Retired {
 
     /// Drops the values that nothing else uses, on this thread.
     pub(crate) fn drop_unused(&mut self) {
-        // No generation finds a retired value: once nothing else uses it, nothing else will.
+        // Only this thread finds a retired value again, for a generation: once nothing else uses it, nothing
+        // else will.
         self.0.retain(|_, value| Arc::strong_count(value) > 1);
     }
 
@@ -167,6 +187,21 @@ mod tests {
         assert_eq!((made, released(&first, &second)), (vec![3], 1));
         let (_, made) = next(&second, &[1, 2, 3]);
         assert_eq!(made, [1], "no generation asked for it in between");
+    }
+
+    #[test]
+    fn a_released_value_is_found_while_it_is_in_use() {
+        let (first, _) = next(&Kept::default(), &[1]);
+        let in_use = Arc::clone(&first.used[&1]);
+        let (second, _) = next(&first, &[]);
+        drop(first);
+        // Several generations may pass, and one of them may be refused.
+        let (third, _) = next(&second, &[]);
+        drop(third.begin());
+        let again = third.begin().find_or_make(&1, |_| 7);
+        assert!(Arc::ptr_eq(&again, &in_use));
+        drop((again, in_use));
+        assert_eq!(*third.begin().find_or_make(&1, |_| 7), 7);
     }
 
     #[test]

@@ -70,6 +70,28 @@ fn connections_of_a_stream_that_is_removed_go_on() {
     record(&server, "complete");
 }
 
+/// A connection that stayed open meanwhile counts.
+#[test]
+fn a_limit_holds_when_a_stream_is_removed_and_comes_back() {
+    let (listener, there) = upstream();
+    let server = start("", &format!("proxy = '{there}'\nmax_connections = 1"));
+    let address = stream_address(&server);
+    let open = (connect(address), accept(&listener));
+    let text = server.directory().read("config.toml");
+    let elsewhere = text.replace("127.0.0.2:0", "127.0.0.3:0");
+    for text in [elsewhere, text] {
+        server.configure(text);
+        reload(&server);
+    }
+    let old = address.to_string();
+    let is_new = |line: &str| line.contains("listening at 127.0.0.2:") && !line.contains(&old);
+    let line = server.wait_for_line(is_new);
+    let (_, address) = line.split_once("listening at ").expect("it says where");
+    let (address, _) = address.split_once(',').expect("and for what");
+    expect_reset(&connect(address.parse().expect("an address")));
+    use_both_ways(&open.0, &open.1);
+}
+
 /// The sockets of an address stay the same, so that no connection is lost; what they are for changes.
 #[test]
 fn an_address_may_become_a_stream_and_a_server_again() {
