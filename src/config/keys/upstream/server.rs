@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use toml::de::DeValue;
 
-use crate::address::{UpstreamAddress, UpstreamUrl};
+use crate::address::{SocketPath, UpstreamAddress, UpstreamUrl};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::keys::peer::{self, Absent};
 use crate::config::keys::setting::{Kind, Setting, Table, rows, set, show, walk};
@@ -162,8 +162,18 @@ fn url(node: Node<'_>) -> Option<UpstreamUrl> {
     Some(UpstreamUrl { scheme, address })
 }
 
+/// Whether both lead to one server, however the path of a socket is written.
+fn is_same(one: &UpstreamAddress, other: &UpstreamAddress) -> bool {
+    match (one, other) {
+        (UpstreamAddress::Unix(one), UpstreamAddress::Unix(other)) => {
+            SocketPath::new(one.clone()) == SocketPath::new(other.clone())
+        }
+        _ => one == other,
+    }
+}
+
 fn report_twice(node: Node<'_>, server: &UpstreamServer, before: &[(UpstreamServer, Spot)]) {
-    let same = |(other, _): &&(UpstreamServer, Spot)| other.address == server.address;
+    let same = |(other, _): &&(UpstreamServer, Spot)| is_same(&other.address, &server.address);
     if let Some((_, first)) = before.iter().find(same) {
         let message = format!("the server `{}` stands twice in `servers`", server.address);
         node.cx.report(
