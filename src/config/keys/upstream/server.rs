@@ -30,7 +30,8 @@ pub(crate) const TABLE: Table = Table {
 
 /// What the warning says of a server that cannot be asked yet.
 pub(crate) const ABSENT: Absent = Absent {
-    name: "it is looked up again; while no other server can be asked, routes to it answer 502",
+    name: "it is looked up again; until then the last answer of a running server holds, and without one routes \
+           to it answer 502 while no other server can be asked",
     socket: "while no other server can be asked, routes to it answer 502",
 };
 
