@@ -343,7 +343,7 @@ fn failures(change: Change<'_>, zone: &TimeZone) -> Vec<Row> {
             None => Cell::unknown(),
         };
         let took = match failure.duration_us {
-            Some(took) => Cell::number(took as f64, units::duration(took as f64)),
+            Some(took) => Cell::number(took as f64, units::taken(took)),
             None => Cell::unknown(),
         };
         let time = units::clock(failure.time_ms, now, zone);
@@ -589,6 +589,15 @@ mod tests {
         assert_eq!((&*cell.text, cell.lead), ("http://127.0.0.1:8000", 7));
         let cell = Cell::server("shop", "127.0.0.1:8000");
         assert_eq!((&*cell.text, cell.lead), ("shop/127.0.0.1:8000", 4));
+    }
+
+    /// It was shown as `0 µs`, as if the server had needed no time.
+    #[test]
+    fn an_exchange_of_one_turn_took_less_than_a_millisecond() {
+        let mut to = busy(1);
+        to.failures[0].duration_us = Some(0);
+        let rows = table(Tab::Failures, None, &to);
+        assert_eq!((&*rows[0][5], &*rows[1][5]), ("<1 ms", "900 µs"));
     }
 
     #[test]

@@ -58,6 +58,14 @@ pub(super) fn duration(microseconds: f64) -> String {
     }
 }
 
+/// How long an exchange took. One that was answered within a turn of the event loop counts as 0.
+pub(super) fn taken(microseconds: u64) -> String {
+    if microseconds == 0 {
+        return "<1 ms".to_owned();
+    }
+    duration(microseconds as f64)
+}
+
 pub(super) fn quantile(quantile: Quantile) -> String {
     match quantile {
         Quantile::None => UNKNOWN.to_owned(),
@@ -184,6 +192,7 @@ mod tests {
         ] {
             assert_eq!(bytes(value), text);
         }
+        assert_eq!((&*taken(0), &*taken(84)), ("<1 ms", "84 µs"));
         assert_eq!(quantile(Quantile::Beyond(10_000_000)), "> 10 s");
     }
 

@@ -405,7 +405,7 @@ function showFailures(now) {
         { text: failure.status ?? "–", tone: failure.status >= 500 ? "bad" : "warn" },
         reason ? { text: failure.reason, details: `${reason.meaning} ${reason.remedy}` } : { text: failure.reason ?? "", code: true },
         { text: [failure.method, failure.path].filter(Boolean).join(" ") || "–", code: true, second: where },
-        failure.duration_us === undefined ? "" : duration(failure.duration_us),
+        failure.duration_us === undefined ? "" : taken(failure.duration_us),
         failure.upstream ?? "",
         failure.client ?? "",
         { text: failure.request_id ?? "", code: true },

@@ -169,6 +169,9 @@ function duration(us) {
   return `${number(us / 1e6)} s`;
 }
 
+// How long an exchange took. One that was answered within a turn of the event loop counts as 0.
+const taken = (us) => us === 0 ? "<1 ms" : duration(us);
+
 const estimate = (value) => value === null ? "–" : (value.over ? "> " : "") + duration(value.us);
 
 function octets(count) {
