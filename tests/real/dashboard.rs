@@ -11,6 +11,9 @@ use crate::support::{Dashboard, Directory, Server, Site, Upstream};
 /// A name that would be markup if the page took it for that.
 const MARKUP: &str = "<img src=x onerror=document.title=1>";
 
+/// The key of a route with letters, and with what stays encoded.
+const ROUTE: &str = "/gr%C3%BC%C3%9Fe%2Fa%0A%E2%80%AE%FF";
+
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 const IS_LIVE: &str = "document.querySelector('#state').dataset.state === 'live'";
@@ -269,6 +272,9 @@ fn chromium_shows_text_of_others_as_text() {
         assert!(shown.contains(MARKUP), "{selector}: {shown}");
     }
     assert_eq!(page.value("document.querySelectorAll('img').length"), 0);
+    let route = page.text("#failures tbody tr");
+    let expected = "route /grüße%2Fa%0A%E2%80%AE%FF";
+    assert!(route.contains(expected), "{route}");
     let took = |nth: u32| format!("#failures tbody tr:nth-child({nth}) td:nth-child(5)");
     assert_eq!(page.text(&took(1)), "<1 ms");
     assert_eq!(page.text(&took(2)), "900 µs");
@@ -288,7 +294,7 @@ fn snapshot() -> Value {
     let failure = |number: u64| {
         json!({
             "time_ms": 1_000 + number, "client": MARKUP, "method": MARKUP, "path": MARKUP, "host": MARKUP,
-            "status": 502, "reason": MARKUP, "request_id": MARKUP, "route": MARKUP, "upstream": MARKUP,
+            "status": 502, "reason": MARKUP, "request_id": MARKUP, "route": if number == 0 { ROUTE } else { MARKUP }, "upstream": MARKUP,
             "duration_us": if number == 0 { 0 } else { 900 },
         })
     };

@@ -16,6 +16,7 @@ mod fixture;
 mod keys;
 mod model;
 mod plain;
+mod route_name;
 mod screen;
 mod snapshot;
 mod summary;

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use jiff::tz::TimeZone;
 
 use super::change::{Change, Quantile};
+use super::route_name;
 use super::snapshot::{Failure, UpstreamServer};
 use super::units::{self, UNKNOWN};
 use crate::reason;
@@ -54,6 +55,8 @@ pub(super) struct Cell {
     pub(super) text: String,
     /// So many octets of the text are cut before the rest of it. If there are none, its end is cut.
     pub(super) lead: usize,
+    /// What a filter finds the cell by, besides its text.
+    alias: String,
     pub(super) tone: Tone,
     key: Key,
 }
@@ -247,7 +250,7 @@ fn routes(change: Change<'_>) -> Vec<Row> {
         };
         Row {
             cells: vec![
-                Cell::text(name),
+                Cell::route(name),
                 Cell::rate(rate(sum.requests)),
                 Cell::quantile(quantile(0.5)),
                 Cell::quantile(quantile(0.99)),
@@ -355,7 +358,7 @@ fn failures(change: Change<'_>, zone: &TimeZone) -> Vec<Row> {
                 Cell::text(failure.path.clone()),
                 Cell::text(failure.reason.clone()),
                 took,
-                Cell::text(failure.route.clone()),
+                Cell::route(failure.route.clone()),
                 Cell::text(failure.upstream.clone()),
                 Cell::text(failure.client.clone()),
             ],
@@ -401,8 +404,17 @@ impl Cell {
         Self {
             text,
             lead: 0,
+            alias: String::new(),
             tone: Tone::Plain,
             key: Key::Text,
+        }
+    }
+
+    /// A route, by the name that the configuration file may have; a filter finds it by its key, too.
+    fn route(key: String) -> Self {
+        Self {
+            alias: key.clone(),
+            ..Self::text(route_name::readable(&key))
         }
     }
 
@@ -486,7 +498,10 @@ impl Table {
     /// Keeps the rows in which a cell holds `filter`, whatever the case of its letters.
     pub(super) fn filter(&mut self, filter: &str) {
         let filter = filter.to_lowercase();
-        let holds = |cell: &Cell| cell.text.to_lowercase().contains(&filter);
+        let holds = |cell: &Cell| {
+            let mut texts = [&cell.text, &cell.alias].into_iter();
+            texts.any(|text| text.to_lowercase().contains(&filter))
+        };
         let texts = |row: &Row| {
             let cells = row.cells.iter().zip(self.columns);
             let mut texts = cells.filter(|(_, column)| column.align == Align::Left);
@@ -609,6 +624,27 @@ mod tests {
         let known = rows.iter().find(|row| row[0] == "no_route");
         assert!(!known.expect("a row")[3].is_empty(), "its meaning");
         assert!(table(Tab::Reasons, None, &snapshot(0)).is_empty());
+    }
+
+    /// A filter with its name in the file found nothing: the row read `/gr%C3%BC%C3%9Fe`.
+    #[test]
+    fn a_route_is_found_by_its_name_in_the_file_and_by_its_key() {
+        let mut to = busy(1);
+        to.series[0].route = "/gr%C3%BC%C3%9Fe".to_owned();
+        to.failures[0].route = to.series[0].route.clone();
+        let change = Change {
+            from: None,
+            to: &to,
+        };
+        for (tab, column) in [(Tab::Routes, 0), (Tab::Failures, 6)] {
+            for filter in ["GRÜ", "gr%c3%bc"] {
+                let mut table = tab.table(change, &TimeZone::UTC);
+                table.filter(filter);
+                let rows = texts(&table);
+                assert_eq!(rows.len(), 1, "{tab:?} {filter}");
+                assert_eq!(rows[0][column], "/grüße");
+            }
+        }
     }
 
     #[test]

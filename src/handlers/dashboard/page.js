@@ -362,7 +362,7 @@ function showRoutes({ now, before }) {
   const routes = routesBetween(before, now);
   const bounds = now.bounds_us ?? [];
   const hasSeveral = new Set((now.series ?? []).map((series) => series.server)).size > 1;
-  const nameOf = ({ server, route }) => ({ text: route, code: true, second: hasSeveral ? server : "" });
+  const nameOf = ({ server, route }) => ({ text: routeName(route), code: true, second: hasSeveral ? server : "" });
   const timed = routes.map((route) => ({ ...route, p50: percentile(route.buckets, bounds, 0.5), p99: percentile(route.buckets, bounds, 0.99) }));
   const slowness = (route) => route.p99 === null ? -1 : route.p99.us + (route.p99.over ? 1 : 0);
   timed.sort((one, other) => slowness(other) - slowness(one));
@@ -397,7 +397,7 @@ function showFailures(now) {
     const nth = seen.get(base) ?? 0;
     seen.set(base, nth + 1);
     const reason = reasons.get(failure.reason);
-    const where = [failure.host, failure.route && `route ${failure.route}`].filter(Boolean).join(" · ");
+    const where = [failure.host, failure.route && `route ${routeName(failure.route)}`].filter(Boolean).join(" · ");
     return {
       key: `${base} ${nth}`,
       cells: [

@@ -154,6 +154,18 @@ function growth(before, after, pick, name, value) {
   return new Map((pick(after) ?? []).map((row) => [name(row), Math.max(0, value(row) - (old.get(name(row)) ?? 0))]));
 }
 
+// The key of a route with its letters decoded, as the configuration file may have them. What would mean something else
+// there, or cannot be seen, or is no UTF-8, stays encoded.
+function routeName(key) {
+  return key.replace(/(?:%[0-9a-f]{2})+/gi, (run) => {
+    try {
+      return decodeURIComponent(run).replace(/[%/?#{}\s\p{C}\p{Z}]/gu, encodeURIComponent);
+    } catch {
+      return run;
+    }
+  });
+}
+
 // Numbers and times in words.
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const fine = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
