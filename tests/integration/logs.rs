@@ -371,13 +371,14 @@ fn the_story_of_an_exchange_is_told_for_the_clients_that_are_named() {
         if is_told {
             server.wait_for_line(|line| line.contains("the request could not be read"));
         }
+        let address = server.address();
         let (lines, _) = server.stop();
         let story: Vec<&String> = lines
             .iter()
             .filter(|line| line.contains(" debug: "))
             .collect();
         let steps = [
-            "127.0.0.1: GET /a for \"h\" at 127.0.0.1:0: route `/`",
+            &format!("127.0.0.1: GET /a for \"h\" at {address}: route `/`"),
             "is asked, try 1",
             "responds 200 OK, connected in ",
             "200 OK: it was answered, 2 octets of content",

@@ -130,7 +130,7 @@ impl Connection {
         if error == RequestError::UnsupportedVersion && lower_minor_version(input) {
             return self.answer_one(input, limits, output, listening);
         }
-        let (client, listener) = (self.client, &self.endpoint.address);
+        let (client, listener) = (self.client, &self.endpoint.bound);
         if diagnostic::may_debug(client) {
             let what = format_args!("a request at {listener} is refused: {error}");
             diagnostic::debug_of(client, what);
@@ -179,7 +179,7 @@ impl Connection {
         let may_persist = head.persistent && self.may_persist();
         let traits = RequestTraits::of(&exchange);
         let framed = FramedResponse::new(response, exchange.policy, traits, may_persist);
-        exchange.tell_answered(framed.status, framed.reason);
+        exchange.tell_answered(framed.status, framed.reason, &self.endpoint.bound);
         self.encode_head(&framed, exchange.standing(), listening.generation, output);
         let ending = ending_after(&framed, head);
         let content_sent = match framed.content {

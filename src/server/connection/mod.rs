@@ -273,7 +273,7 @@ impl Connection {
                 true
             }
             Err(error) => {
-                error.tell(&self.endpoint.address, self.client);
+                error.tell(&self.endpoint.bound, self.client);
                 self.stream.reset_on_close();
                 false
             }
@@ -335,7 +335,7 @@ impl Connection {
 
     #[cold]
     fn write_debug_line(&self, what: &str) {
-        let (client, listener) = (self.client, &self.endpoint.address);
+        let (client, listener) = (self.client, &self.endpoint.bound);
         let what = format_args!("the connection at {listener} {what}");
         diagnostic::debug_of(client, what);
     }

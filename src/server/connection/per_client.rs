@@ -40,7 +40,7 @@ impl Connection {
             return true;
         }
         self.worker.counters.too_many_of_client.add(1);
-        let (client, address) = (self.client, &self.endpoint.address);
+        let (client, address) = (self.client, &self.endpoint.bound);
         limited::info(format_args!(
             "{address}: {client} has connections_per_client = {max} open, and one more is refused"
         ));

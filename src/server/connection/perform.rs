@@ -97,7 +97,7 @@ impl Connection {
             drop(exchange);
             return self.leave_to_turn(bytes, unread);
         }
-        exchange.tell();
+        exchange.tell(&self.endpoint.bound);
         let (input, limits) = (&self.worker.input, exchange.limits());
         let receiving = Receiving::new(&head, &self.stream, input, limits, unread);
         let underway = self.begin(&exchange, &bytes);

@@ -114,7 +114,7 @@ impl Connection {
     }
 
     fn tell_refused(&self, why: impl Display) {
-        let (client, listener) = (self.client, &self.endpoint.address);
+        let (client, listener) = (self.client, &self.endpoint.bound);
         limited::info(format_args!(
             "{listener}: no session of TLS with {client}: {why}"
         ));

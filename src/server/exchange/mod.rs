@@ -271,23 +271,28 @@ impl<'g, 'r> Exchange<'g, 'r> {
     }
 
     /// Logs at level debug where the request goes, and at level warning that no server answers for its host:
-    /// the client sees only the status 421, which does not say what is missing.
+    /// the client sees only the status 421, which does not say what is missing. The request came in at `bound`.
     #[inline]
-    pub(super) fn tell(&self) {
+    pub(super) fn tell(&self, bound: &ListenAddress) {
         if diagnostic::may_debug(self.client) {
-            self.tell_route();
+            self.tell_route(bound);
         }
         if let Err(refusal) = &self.matched
             && refusal.is_misdirected()
         {
-            self.tell_misdirected();
+            self.tell_misdirected(bound);
         }
     }
 
     /// As [`tell`](Self::tell), of an exchange that is answered at once, with `status`.
     #[inline]
-    pub(super) fn tell_answered(&self, status: Status, reason: Option<Reason>) {
-        self.tell();
+    pub(super) fn tell_answered(
+        &self,
+        status: Status,
+        reason: Option<Reason>,
+        bound: &ListenAddress,
+    ) {
+        self.tell(bound);
         if diagnostic::may_debug(self.client) {
             self.tell_answer(status, reason);
         }
@@ -303,11 +308,11 @@ impl<'g, 'r> Exchange<'g, 'r> {
     }
 
     #[cold]
-    fn tell_route(&self) {
-        let (client, listener) = (self.client, self.listener);
+    fn tell_route(&self, bound: &ListenAddress) {
+        let client = self.client;
         let host = String::from_utf8_lossy(self.head.host);
         let request = secrets::in_diagnostics(self.head);
-        let what = format_args!("{request} for {host:?} at {listener}");
+        let what = format_args!("{request} for {host:?} at {bound}");
         match &self.matched {
             Ok(matched) => diagnostic::debug_of(client, format_args!("{what}: {}", matched.route)),
             Err(Refusal::Preflight) => {
@@ -322,10 +327,10 @@ impl<'g, 'r> Exchange<'g, 'r> {
     }
 
     #[cold]
-    fn tell_misdirected(&self) {
-        let (listener, host) = (self.listener, String::from_utf8_lossy(self.head.host));
+    fn tell_misdirected(&self, bound: &ListenAddress) {
+        let host = String::from_utf8_lossy(self.head.host);
         limited::warn(format_args!(
-            "{listener}: no server there answers for the host {host:?}; add it to the hosts of one, or leave hosts out to answer for every host"
+            "{bound}: no server there answers for the host {host:?}; add it to the hosts of one, or leave hosts out to answer for every host"
         ));
     }
 

@@ -66,7 +66,7 @@ impl StreamConnection {
         let announced =
             proxy_header::receive(transport, self.client, proxies, worker, timeout).await;
         let Announced { origin, rest } = announced.map_err(|error| {
-            error.tell(&self.endpoint.address, self.client);
+            error.tell(&self.endpoint.bound, self.client);
             End::NoHeader(error)
         })?;
         match origin {
@@ -147,7 +147,7 @@ impl StreamConnection {
     }
 
     fn tell_not_connected(&self, server: &UpstreamAddress, error: &io::Error) {
-        let (listener, upstream) = (&self.endpoint.address, &self.stream.upstream.options().name);
+        let (listener, upstream) = (&self.endpoint.bound, &self.stream.upstream.options().name);
         let subject = format!("stream at {listener}: upstream {upstream}: {server}");
         diagnostic::warn_limited(&subject, format_args!("{subject}: no connection: {error}"));
     }

@@ -52,7 +52,7 @@ impl StreamConnection {
     fn tell_no_session(&self, error: &HandshakeError) {
         // Clients look whether a port is open.
         if !matches!(error, HandshakeError::Gone) {
-            let (client, listener) = (self.client, &self.endpoint.address);
+            let (client, listener) = (self.client, &self.endpoint.bound);
             limited::info(format_args!(
                 "{listener}: no session of TLS with {client}: {error}"
             ));

@@ -26,6 +26,8 @@ pub(crate) struct ListeningSocket {
 pub(crate) struct Endpoint {
     /// As configured.
     pub(crate) address: ListenAddress,
+    /// The same as diagnostics name it: with the port that the system has chosen, if the configured one is 0.
+    pub(crate) bound: ListenAddress,
     /// As [`ListeningSocket::is_recorded`].
     pub(crate) is_recorded: bool,
     /// Once the address is no longer configured: the last generation in which it was. Connections
@@ -135,10 +137,10 @@ impl Endpoints {
             .map(|socket| {
                 let is_recorded = socket.is_recorded;
                 Rc::new(Accepting {
-                    endpoint: self.endpoint(socket.address, is_recorded),
+                    endpoint: self.endpoint(socket.address, &socket.fd, is_recorded),
                     ipv4: socket
                         .ipv4
-                        .map(|address| self.endpoint(address, is_recorded)),
+                        .map(|address| self.endpoint(address, &socket.fd, is_recorded)),
                     socket: socket.fd,
                     is_stopped: Cell::new(false),
                 })
@@ -148,7 +150,12 @@ impl Endpoints {
         started
     }
 
-    fn endpoint(&mut self, address: ListenAddress, is_recorded: bool) -> Rc<Endpoint> {
+    fn endpoint(
+        &mut self,
+        address: ListenAddress,
+        socket: &OwnedFd,
+        is_recorded: bool,
+    ) -> Rc<Endpoint> {
         if let Some(known) = self
             .endpoints
             .iter()
@@ -157,6 +164,7 @@ impl Endpoints {
             return Rc::clone(known);
         }
         let endpoint = Rc::new(Endpoint {
+            bound: with_port(&address, socket),
             address,
             is_recorded,
             last_generation: RefCell::default(),
@@ -165,4 +173,17 @@ impl Endpoints {
         self.endpoints.push(Rc::clone(&endpoint));
         endpoint
     }
+}
+
+/// `address`, with the port of `socket` in place of the port 0.
+fn with_port(address: &ListenAddress, socket: &OwnedFd) -> ListenAddress {
+    let mut bound = address.clone();
+    if let ListenAddress::Ip(ip) = &mut bound
+        && ip.port() == 0
+        && let Ok(name) = rustix::net::getsockname(socket)
+        && let Ok(name) = SocketAddr::try_from(name)
+    {
+        ip.set_port(name.port());
+    }
+    bound
 }

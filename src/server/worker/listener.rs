@@ -63,7 +63,7 @@ pub(crate) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
             Round::Shortage(error) if runtime::has_made_room(&error) => runtime::yield_now().await,
             Round::Shortage(error) => {
                 if !std::mem::replace(&mut is_short, true) {
-                    let address = &endpoint.address;
+                    let address = &endpoint.bound;
                     diagnostic::warn(format_args!(
                         "cannot accept connections at {address}: {error}; accepting goes on when that is over. A higher limit of open files (ulimit -n) or a lower max_connections prevents it"
                     ));
@@ -261,7 +261,7 @@ impl Arrived<'_> {
 /// Tells at level debug who connects.
 #[cold]
 fn tell_of_client(peer: Option<SocketAddr>, endpoint: &Endpoint, worker: &Worker) {
-    let (address, by) = (&endpoint.address, worker.name);
+    let (address, by) = (&endpoint.bound, worker.name);
     match peer {
         Some(peer) => diagnostic::debug(format_args!("{peer} connects to {address}, {by}")),
         None => diagnostic::debug(format_args!("a client connects to {address}, {by}")),
