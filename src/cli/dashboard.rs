@@ -131,6 +131,12 @@ headers = {{ Referrer-Policy = "no-referrer" }}
     {{ dashboard = true }},
 ]
 
+# Other hosts have a server of their own: where none answers for a host, the log warns the operator to name that
+# host, and here it is refused on purpose.
+[[server]]
+listen = "127.0.0.1:{port}"
+routes."/" = {{ respond = "The live page is at 127.0.0.1 alone.\n", status = 421 }}
+
 # A server that comes back is asked soon, because the page shows no past that it has missed.
 [upstreams.server]
 servers = [{socket}]

@@ -73,6 +73,12 @@ fn nothing_is_told_to_another_host_or_without_the_token() {
         );
     }
     assert_eq!(server.status()["generation"]["number"], 1);
+    // A warning told to add the host to the hosts of a server.
+    let told = dashboard.interrupted();
+    assert!(
+        !told.iter().any(|line| line.contains("warning")),
+        "{told:?}"
+    );
 }
 
 #[test]

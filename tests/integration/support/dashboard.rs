@@ -59,6 +59,14 @@ impl Dashboard {
         assert!(self.stderr.wait_for_end(), "{:?}", self.stderr.lines());
         self.child.wait()
     }
+
+    /// As [`interrupt`](Self::interrupt); returns what it has written.
+    pub(crate) fn interrupted(mut self) -> Vec<String> {
+        kill_process(Pid::from_child(&self.child), Signal::INT).expect("it runs");
+        assert!(self.stderr.wait_for_end(), "{:?}", self.stderr.lines());
+        self.child.wait().expect("it ends");
+        self.stderr.lines()
+    }
 }
 
 impl Drop for Dashboard {
