@@ -131,6 +131,25 @@ impl<'a> ReceivedHead<'a> {
     }
 }
 
+/// The status of the final response to a GET at the start of `octets`; `None` while its head is incomplete.
+/// Interim responses before it (RFC 9110 §15.2) are taken out of `octets`, also then and before an error.
+///
+/// # Errors
+/// The first fault of the first head that is left in `octets`.
+pub(crate) fn final_status(octets: &mut Vec<u8>) -> Result<Option<Status>, ResponseError> {
+    loop {
+        let mut space = line_space();
+        let Some(head) = ReceivedHead::parse(octets, &mut space, Method::Get)? else {
+            return Ok(None);
+        };
+        let (status, length) = (head.status, head.length);
+        if status.code() >= 200 {
+            return Ok(Some(status));
+        }
+        octets.drain(..length);
+    }
+}
+
 fn fault(error: httparse::Error, bytes: &[u8]) -> ResponseError {
     match error {
         httparse::Error::TooManyHeaders => ResponseError::TooManyFields,

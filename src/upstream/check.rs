@@ -14,8 +14,7 @@ use std::io;
 use super::connection::{Buffers, Connection};
 use super::server::Server;
 use crate::config::model::HealthCheck;
-use crate::http::method::Method;
-use crate::http::received_response::{ReceivedHead, ResponseError, line_space};
+use crate::http::received_response::{ResponseError, final_status};
 use crate::http::status::Status;
 use crate::runtime::{self, Elapsed, Tick};
 
@@ -114,21 +113,6 @@ async fn receive(
         if let Some(status) = final_status(&mut head)? {
             return Ok(status);
         }
-    }
-}
-
-/// The status of the final response at the start of `octets`, from which interim ones are taken out.
-fn final_status(octets: &mut Vec<u8>) -> Result<Option<Status>, ResponseError> {
-    loop {
-        let mut space = line_space();
-        let Some(head) = ReceivedHead::parse(octets, &mut space, Method::Get)? else {
-            return Ok(None);
-        };
-        let (status, length) = (head.status, head.length);
-        if status.code() >= 200 {
-            return Ok(Some(status));
-        }
-        octets.drain(..length);
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::address::UpstreamAddress;
 use crate::config::model::App;
 use crate::http::method::Method;
-use crate::http::received_response::{ReceivedFraming, ReceivedHead, line_space};
+use crate::http::received_response::{ReceivedFraming, ReceivedHead, final_status, line_space};
 
 /// The pause after the first try; each one after it is half as long again, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the rest of a good answer may take. Its status has said enough; the instance may complain if it
 /// cannot send the rest.
 const REST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many octets an answer has up to the end of its status.
+const STATUS_LENGTH: usize = "HTTP/1.1 200".len();
 
 /// How many octets of an answer are read.
 const LONGEST_ANSWER: usize = 1024 * 1024;
@@ -93,16 +96,42 @@ impl Probe {
         let Some(request) = &self.request else {
             return Ok(true);
         };
-        set_patience(PATIENCE)?;
         stream.write_all(request.as_bytes())?;
-        let mut line = [0; "HTTP/1.1 200".len()];
-        stream.read_exact(&mut line)?;
-        if !is_good(&line) {
+        let answer = read_to_status(&mut stream, PATIENCE, &set_patience)?;
+        if !is_good(&answer) {
             return Ok(false);
         }
         // The status decides. An instance that leaves the connection open is ready all the same.
-        let _ = read_rest(line.to_vec(), stream, set_patience);
+        let _ = read_rest(answer, stream, set_patience);
         Ok(true)
+    }
+}
+
+/// Reads an answer until it begins with the status of the final response, but no longer than `patience`.
+/// Interim responses, as 103, are taken out: they say nothing of the final one (RFC 9110 §15.2).
+fn read_to_status(
+    mut stream: impl Read,
+    patience: Duration,
+    set_patience: impl Fn(Duration) -> io::Result<()>,
+) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + patience;
+    let mut answer = Vec::new();
+    let mut read = [0; 4096];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        set_patience(left)?;
+        match stream.read(&mut read)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => answer.extend_from_slice(&read[..count]),
+        }
+        let is_faulty = final_status(&mut answer).is_err();
+        let is_decided = answer.len() >= STATUS_LENGTH && !is_interim(&answer);
+        if is_decided || is_faulty {
+            return Ok(answer);
+        }
     }
 }
 
@@ -142,11 +171,22 @@ fn is_whole(answer: &[u8]) -> bool {
     }
 }
 
-/// Whether a status line begins so that an instance is ready: 2xx or 3xx.
-fn is_good(line: &[u8]) -> bool {
-    let status = line.strip_prefix(b"HTTP/1.1 ");
-    let status = status.or_else(|| line.strip_prefix(b"HTTP/1.0 "));
-    matches!(status, Some([b'2' | b'3', b'0'..=b'9', b'0'..=b'9']))
+/// Whether an answer begins so that an instance is ready: 2xx or 3xx.
+fn is_good(answer: &[u8]) -> bool {
+    let is_digit = |octet: &u8| octet.is_ascii_digit();
+    matches!(status(answer), Some([b'2' | b'3', rest @ ..]) if rest.iter().all(is_digit))
+}
+
+/// Whether an answer begins with the status 1xx.
+fn is_interim(answer: &[u8]) -> bool {
+    matches!(status(answer), Some([b'1', ..]))
+}
+
+/// The three octets of the status, of an answer that begins with HTTP/1.0 or HTTP/1.1.
+fn status(answer: &[u8]) -> Option<&[u8; 3]> {
+    let status = answer.strip_prefix(b"HTTP/1.1 ");
+    let status = status.or_else(|| answer.strip_prefix(b"HTTP/1.0 "));
+    status?.first_chunk()
 }
 
 #[cfg(test)]
@@ -176,6 +216,8 @@ mod tests {
             "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
             "HTTP/1.1 204 No Content\r\n\r\n",
             "HTTP/1.1 302 Found",
+            "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 302 Found",
         ] {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
             let address = listener.local_addr().expect("an address");
@@ -184,7 +226,7 @@ mod tests {
                 request: Some("GET / HTTP/1.1\r\n\r\n".to_owned()),
                 is_over: Arc::default(),
             };
-            let asking = std::thread::spawn(move || probe.wait());
+            let asking = std::thread::spawn(move || probe.ask());
             let (mut stream, _) = listener.accept().expect("a connection");
             stream
                 .set_read_timeout(Some(PATIENCE / 2))
@@ -194,7 +236,28 @@ mod tests {
             let mut request = Vec::new();
             let left = stream.read_to_end(&mut request);
             assert!(left.is_ok(), "{answer:?}: {left:?}");
-            assert!(asking.join().expect("no panic"), "{answer:?}");
+            let is_ready = asking.join().expect("no panic");
+            assert!(is_ready.is_ok_and(|is_ready| is_ready), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn the_final_status_decides_after_interim_ones() {
+        for (answer, expected) in [
+            ("HTTP/1.1 103 A\r\n\r\nHTTP/1.1 200 OK\r\n", Some(true)),
+            ("HTTP/1.1 103 A\r\n\r\nHTTP/1.1 503 B\r\n", Some(false)),
+            (
+                "HTTP/1.1 103 A\r\nb : c\r\n\r\nHTTP/1.1 200 OK\r\n",
+                Some(false),
+            ),
+            ("HTTP/1.1 103 A\r\n\r\n", None),
+            ("HTTP/1.1 103 A\r\n\r\nHTTP/1.1 20", None),
+            ("SSH-2.0-Open\r\n", Some(false)),
+        ] {
+            let patience = Duration::from_secs(60);
+            let read = read_to_status(answer.as_bytes(), patience, |_| Ok(()));
+            let is_ready = read.ok().map(|answer| is_good(&answer));
+            assert_eq!(is_ready, expected, "{answer:?}");
         }
     }
 
