@@ -114,7 +114,8 @@ impl Launcher {
             output.log_until_end();
             report(id, Happened::Ended);
         })?;
-        let probe = Probe::new(app, instance.address(), Arc::clone(&instance.is_over));
+        let is_over = Arc::clone(&instance.is_over);
+        let probe = Probe::new(app, instance.address(), instance.ready_by, is_over);
         let report = Arc::clone(&self.report);
         spawn_thread("tidegate-ready", move || {
             if probe.wait() {

@@ -16,9 +16,6 @@ use crate::http::received_response::{ReceivedFraming, ReceivedHead, final_status
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long one try may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// How long the rest of a good answer may take. Its status has said enough; the instance may complain if it
 /// cannot send the rest.
 const REST_PATIENCE: Duration = Duration::from_secs(1);
@@ -34,13 +31,21 @@ pub(super) struct Probe {
     address: UpstreamAddress,
     /// The request for `ready`; `None`: a connection says enough.
     request: Option<String>,
+    /// The instance has to be ready by then. One try may take as long: how long the page takes is for
+    /// the operator to say, with `ready_timeout`.
+    ready_by: Instant,
     /// Whether the manager has given up waiting for the instance.
     is_over: Arc<AtomicBool>,
 }
 
 impl Probe {
-    /// Asks the instance of `app` at `address`, until `is_over`.
-    pub(super) fn new(app: &App, address: UpstreamAddress, is_over: Arc<AtomicBool>) -> Self {
+    /// Asks the instance of `app` at `address`, which has to be ready by `ready_by`, until `is_over`.
+    pub(super) fn new(
+        app: &App,
+        address: UpstreamAddress,
+        ready_by: Instant,
+        is_over: Arc<AtomicBool>,
+    ) -> Self {
         let host = &app.ready_host;
         let request = app.ready.as_ref().map(|path| {
             format!(
@@ -50,6 +55,7 @@ impl Probe {
         Self {
             address,
             request,
+            ready_by,
             is_over,
         }
     }
@@ -69,15 +75,16 @@ impl Probe {
     }
 
     fn ask(&self) -> io::Result<bool> {
+        let patience = left_until(self.ready_by)?;
         match &self.address {
             UpstreamAddress::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
-                stream.set_write_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(patience))?;
                 self.request_by(&stream, |left| stream.set_read_timeout(Some(left)))
             }
             UpstreamAddress::Ip(address) => {
-                let stream = TcpStream::connect_timeout(address, PATIENCE)?;
-                stream.set_write_timeout(Some(PATIENCE))?;
+                let stream = TcpStream::connect_timeout(address, patience)?;
+                stream.set_write_timeout(Some(patience))?;
                 self.request_by(&stream, |left| stream.set_read_timeout(Some(left)))
             }
             // Does not occur: an instance listens at an IP address or a Unix socket.
@@ -97,7 +104,7 @@ impl Probe {
             return Ok(true);
         };
         stream.write_all(request.as_bytes())?;
-        let answer = read_to_status(&mut stream, PATIENCE, &set_patience)?;
+        let answer = read_to_status(&mut stream, self.ready_by, &set_patience)?;
         if !is_good(&answer) {
             return Ok(false);
         }
@@ -107,22 +114,30 @@ impl Probe {
     }
 }
 
-/// Reads an answer until it begins with the status of the final response, but no longer than `patience`.
+/// The time until `deadline`.
+///
+/// # Errors
+/// If that has passed.
+fn left_until(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        Err(io::ErrorKind::TimedOut.into())
+    } else {
+        Ok(left)
+    }
+}
+
+/// Reads an answer until it begins with the status of the final response, but no longer than `deadline`.
 /// Interim responses, as 103, are taken out: they say nothing of the final one (RFC 9110 §15.2).
 fn read_to_status(
     mut stream: impl Read,
-    patience: Duration,
+    deadline: Instant,
     set_patience: impl Fn(Duration) -> io::Result<()>,
 ) -> io::Result<Vec<u8>> {
-    let deadline = Instant::now() + patience;
     let mut answer = Vec::new();
     let mut read = [0; 4096];
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        set_patience(left)?;
+        set_patience(left_until(deadline)?)?;
         match stream.read(&mut read)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             count => answer.extend_from_slice(&read[..count]),
@@ -144,11 +159,7 @@ fn read_rest(
     let deadline = Instant::now() + REST_PATIENCE;
     let mut read = [0; 4096];
     while answer.len() < LONGEST_ANSWER && !is_whole(&answer) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        set_patience(left)?;
+        set_patience(left_until(deadline)?)?;
         match stream.read(&mut read)? {
             0 => break,
             count => answer.extend_from_slice(&read[..count]),
@@ -195,6 +206,9 @@ mod tests {
 
     use super::*;
 
+    /// Longer than any test takes.
+    const LONG: Duration = Duration::from_secs(3600);
+
     #[test]
     fn statuses_2xx_and_3xx_are_good() {
         for (line, expected) in [
@@ -224,12 +238,13 @@ mod tests {
             let probe = Probe {
                 address: UpstreamAddress::Ip(address),
                 request: Some("GET / HTTP/1.1\r\n\r\n".to_owned()),
+                ready_by: Instant::now() + LONG,
                 is_over: Arc::default(),
             };
             let asking = std::thread::spawn(move || probe.ask());
             let (mut stream, _) = listener.accept().expect("a connection");
             stream
-                .set_read_timeout(Some(PATIENCE / 2))
+                .set_read_timeout(Some(Duration::from_secs(5)))
                 .expect("a timeout");
             stream.write_all(answer.as_bytes()).expect("a peer");
             // To the end: the probe leaves first.
@@ -254,11 +269,49 @@ mod tests {
             ("HTTP/1.1 103 A\r\n\r\nHTTP/1.1 20", None),
             ("SSH-2.0-Open\r\n", Some(false)),
         ] {
-            let patience = Duration::from_secs(60);
-            let read = read_to_status(answer.as_bytes(), patience, |_| Ok(()));
+            let deadline = Instant::now() + LONG;
+            let read = read_to_status(answer.as_bytes(), deadline, |_| Ok(()));
             let is_ready = read.ok().map(|answer| is_good(&answer));
             assert_eq!(is_ready, expected, "{answer:?}");
         }
+    }
+
+    /// A connection to an instance that answers 204.
+    struct Answering(&'static [u8]);
+
+    impl Read for Answering {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Write for Answering {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// It had 10 s at most, so that an instance whose page takes longer was never ready.
+    #[test]
+    fn an_answer_may_take_as_long_as_the_instance_may() {
+        let probe = Probe {
+            address: UpstreamAddress::Unix("/nowhere".into()),
+            request: Some("GET / HTTP/1.1\r\n\r\n".to_owned()),
+            ready_by: Instant::now() + LONG,
+            is_over: Arc::default(),
+        };
+        let patience = std::cell::Cell::new(Duration::ZERO);
+        let stream = Answering(b"HTTP/1.1 204 No Content\r\n\r\n");
+        let answer = probe.request_by(stream, |left| {
+            patience.set(left);
+            Ok(())
+        });
+        assert!(answer.is_ok_and(|is_ready| is_ready));
+        assert!(patience.get() > LONG / 2, "{:?}", patience.get());
     }
 
     #[test]
