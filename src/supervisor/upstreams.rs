@@ -82,11 +82,14 @@ pub(super) fn set_drained(upstreams: &[Arc<Group>], server: &str, drained: bool)
     } else {
         format!("{server} gets requests again\n")
     };
+    diagnostic::info(format_args!("`tidegate upstream`: {}", text.trim_end()));
     let is_open = |report: &ServerReport| report.state != ServerState::Drained;
     if !group.report(Instant::now()).iter().any(is_open) {
-        text.push_str("warning: no server of its upstream is left to be asked\n");
+        let name = &group.options().name;
+        let warning = format!("no server of upstream `{name}` is left to be asked");
+        diagnostic::warn(format_args!("`tidegate upstream`: {warning}"));
+        text.push_str(&format!("warning: {warning}\n"));
     }
-    diagnostic::info(format_args!("`tidegate upstream`: {}", text.trim_end()));
     ControlReply {
         status: Status::OK,
         json: json!({ "message": text.trim_end() }),

@@ -229,9 +229,15 @@ fn the_last_server_can_be_drained_with_a_warning() {
     let name = format!("shop/{}", a.address());
     let text = ended_with(0, &server.command_line(&["upstream", "drain", &name]));
     assert!(
-        text.contains("warning: no server of its upstream is left"),
+        text.contains("warning: no server of upstream `shop` is left"),
         "{text}"
     );
+    // It was one line of level info, with the two characters `\n` in it.
+    server.wait_for_line(|line| {
+        line.contains("warning: `tidegate upstream`: no server of upstream `shop` is left")
+    });
+    let told = server.diagnostics();
+    assert!(!told.iter().any(|line| line.contains("\\n")), "{told:?}");
     let response = server.answer("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(response.status, 503);
 }
