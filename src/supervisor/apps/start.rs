@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use nix::unistd::{Gid, Uid, User, getgrouplist};
+use rustix::io::Errno;
 
 use super::own::{Own, SocketDirectory};
 use crate::config::model::{Account, App, AppProcess};
@@ -40,6 +41,16 @@ pub(super) enum StartError {
     Refused {
         program: PathBuf,
         directory: PathBuf,
+        source: io::Error,
+    },
+    #[error(
+        "the user `{user}` may not run {0}: it needs the permission to execute that file, and to search each \
+         directory above it (`namei -l {0}` shows who may)",
+        program.display()
+    )]
+    Forbidden {
+        user: String,
+        program: PathBuf,
         source: io::Error,
     },
 }
@@ -78,11 +89,27 @@ pub(super) fn start(app: &App, sockets: &mut SocketDirectory) -> Result<Started,
             output,
             own,
         }),
-        Err(source) => Err(StartError::Refused {
-            program,
-            directory: process.directory.clone(),
-            source,
-        }),
+        Err(source) => Err(StartError::of(source, program, process)),
+    }
+}
+
+impl StartError {
+    /// What is said of `program`, which the system refuses to start for `source`. The program was found with
+    /// the rights of this process; the user of the app may have less.
+    fn of(source: io::Error, program: PathBuf, process: &AppProcess) -> Self {
+        let is_forbidden = Errno::from_io_error(&source) == Some(Errno::ACCESS);
+        match &process.user {
+            Some(user) if is_forbidden => Self::Forbidden {
+                user: user.written.clone(),
+                program,
+                source,
+            },
+            _ => Self::Refused {
+                program,
+                directory: process.directory.clone(),
+                source,
+            },
+        }
     }
 }
 
@@ -135,4 +162,40 @@ fn look_up(account: &Account) -> Result<Option<(Identity, Option<User>)>, StartE
         groups: groups.into_iter().map(Gid::as_raw).collect(),
     };
     Ok(Some((identity, user)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::Endpoint;
+
+    #[test]
+    fn a_program_that_its_user_may_not_run_is_told_with_the_user_and_a_remedy() {
+        let mut process = AppProcess {
+            command: Vec::new(),
+            directory: "/srv".into(),
+            environment: Vec::new(),
+            user: Some(Account {
+                written: "nobody".to_owned(),
+                number: 65534,
+            }),
+            endpoint: Endpoint::Socket,
+        };
+        let told = |errno: Errno, process: &AppProcess| {
+            StartError::of(errno.into(), "/private/prog".into(), process).to_string()
+        };
+        let forbidden = told(Errno::ACCESS, &process);
+        for part in [
+            "the user `nobody`",
+            "/private/prog",
+            "each directory above it",
+        ] {
+            assert!(forbidden.contains(part), "{forbidden}");
+        }
+        let refused = "the system refuses to start /private/prog in /srv";
+        // This server may not become another user.
+        assert_eq!(told(Errno::PERM, &process), refused);
+        process.user = None;
+        assert_eq!(told(Errno::ACCESS, &process), refused);
+    }
 }
