@@ -58,6 +58,7 @@ pub(crate) struct Generation {
     pub(crate) counts_clients: bool,
     /// Whether answers say `Server: tidegate`.
     pub(crate) server_field: bool,
+    /// Its access logs are those that the process began with, in that order, as they are now.
     pub(crate) log: Log,
     /// The proxies whose word about the client is believed.
     pub(crate) proxies: Proxies,

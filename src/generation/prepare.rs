@@ -66,15 +66,20 @@ pub(crate) fn prepare(
     handlers: &Handlers,
     before: Option<&Generation>,
 ) -> Result<Prepared, Report> {
-    let before = before.map(|before| &before.carryover);
-    let mut carryover = before.map(Carryover::begin).unwrap_or_default();
+    let carryover = before.map(|before| before.carryover.begin());
+    let mut carryover = carryover.unwrap_or_default();
     checked.make_handlers(|spec| carryover.make_instance(spec, handlers));
     checked.read_connectors(|tls| read_connector(&mut carryover, tls));
     checked.read_passwords(|path| read_passwords(&mut carryover, path));
     checked.make_buckets(|name, options| carryover.make_buckets(name, options).is_ok());
     checked.read_certificates(|tls, hosts| read_certificate(&mut carryover, tls, hosts));
     let loaded = checked.finish()?;
-    let generation = Arc::new(Generation::new(&loaded.config, carryover));
+    let mut generation = Generation::new(&loaded.config, carryover);
+    if let Some(before) = before {
+        // The files are open, and each worker has a buffer for each.
+        generation.log = loaded.config.log.in_place_of(&before.log.access);
+    }
+    let generation = Arc::new(generation);
     Ok(Prepared { loaded, generation })
 }
 

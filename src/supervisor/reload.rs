@@ -227,7 +227,7 @@ impl Supervisor {
         let changes = config::difference(&self.config, &config);
         // Settings that cannot change in place stay as they are; the difference names them.
         config.blocking = self.config.blocking;
-        config.log.access = self.config.log.access.clone();
+        config.log.access = generation.log.access.clone();
         let further = self.workers.prepare(config.workers.get());
         let further = further.map_err(ReloadError::Threads)?;
         let mut sockets = addresses::bind(&self.sockets, &config)?;

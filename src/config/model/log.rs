@@ -36,6 +36,22 @@ impl Default for Log {
     }
 }
 
+impl Log {
+    /// What holds after a reload of `self`, in a process that writes the access logs `running`: which logs there
+    /// are, and where, stays; how each is comes from `self` if it has the log.
+    pub(crate) fn in_place_of(&self, running: &[AccessLog]) -> Self {
+        let now = |log: &AccessLog| {
+            let mut named = self.access.iter();
+            let named = named.find(|named| named.destination == log.destination);
+            named.unwrap_or(log).clone()
+        };
+        Self {
+            access: running.iter().map(now).collect(),
+            ..self.clone()
+        }
+    }
+}
+
 /// An access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AccessLog {

@@ -10,6 +10,7 @@ use crate::address::ListenAddress;
 use crate::config::keys::app::show_app;
 use crate::config::keys::level::Level;
 use crate::config::keys::limits::show_limits;
+use crate::config::keys::log::access::{show_destination, show_log};
 use crate::config::keys::own::show_condition;
 use crate::config::keys::rate::show_rate_table;
 use crate::config::keys::refine::show_policy;
@@ -19,7 +20,7 @@ use crate::config::keys::stream::show_stream;
 use crate::config::keys::top::{needs_restart, show_tables, show_top};
 use crate::config::keys::upstream::show_upstream;
 use crate::config::model::{
-    App, Config, Policy, Rate, Route, RoutePattern, Server, Stream, Upstream,
+    AccessLog, App, Config, Policy, Rate, Route, RoutePattern, Server, Stream, Upstream,
 };
 use crate::config::words::written::{Table, without_secrets};
 
@@ -67,9 +68,12 @@ type Refined<'c> = (&'c Policy, &'c Policy);
 /// All changes from `old` to `new`; empty if they serve in the same way.
 pub(crate) fn difference(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = settings("", &show_top(old), &show_top(new));
-    for ((name, old), (_, new)) in show_tables(old).iter().zip(&show_tables(new)) {
-        changes.extend(settings(&format!("{name}."), old, new));
+    let has_same_logs = has_same_logs(&old.log.access, &new.log.access);
+    for ((name, old), (_, new)) in show_tables(old).into_iter().zip(show_tables(new)) {
+        let [old, new] = [old, new].map(|table| without_if(has_same_logs, "access", table));
+        changes.extend(settings(&format!("{name}."), &old, &new));
     }
+    changes.extend(access_logs(&old.log.access, &new.log.access));
     changes.extend(listeners(old, new));
     changes.extend(servers(old, new));
     changes.extend(streams(old, new));
@@ -115,6 +119,30 @@ fn setting(prefix: &str, key: &str, was: &str, is: &str) -> Change {
 fn bare(value: &str) -> &str {
     let inner = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
     inner.unwrap_or(value)
+}
+
+/// Whether the access logs go to the same places. If not, that needs a restart.
+fn has_same_logs(old: &[AccessLog], new: &[AccessLog]) -> bool {
+    let is_in = |log: &AccessLog, others: &[AccessLog]| {
+        let mut others = others.iter();
+        others.any(|other| other.destination == log.destination)
+    };
+    old.len() == new.len() && old.iter().all(|log| is_in(log, new))
+}
+
+/// The changes of the access logs that stay: they hold at once.
+fn access_logs(old: &[AccessLog], new: &[AccessLog]) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for log in new {
+        let mut before = old.iter();
+        let before = before.find(|before| before.destination == log.destination);
+        if let Some(before) = before.filter(|before| *before != log) {
+            let place = show_destination(&log.destination);
+            let title = format!("log.access {}: ", bare(&place));
+            changes.extend(settings(&title, &show_log(before), &show_log(log)));
+        }
+    }
+    changes
 }
 
 fn listeners(old: &Config, new: &Config) -> Vec<Change> {
@@ -465,6 +493,15 @@ rate = \"1/s\"
                     "needs a restart: blocking",
                     "needs a restart: log.access",
                     "log.level info → warn",
+                ],
+            ),
+            (
+                "workers = 2",
+                "workers = 2\nlog.access = [{ path = \"-\", sample = 0.5 }, { path = \"a.log\" }]"
+                    .into(),
+                &[
+                    "needs a restart: log.access",
+                    "log.access -: sample none → 0.5",
                 ],
             ),
             (

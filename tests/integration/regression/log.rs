@@ -2,7 +2,7 @@
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::support::{Server, Site};
+use crate::support::{Server, Site, ended_with};
 
 fn get(number: usize) -> String {
     format!("GET /{number} HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -117,4 +117,87 @@ fn a_time_zone_that_is_not_known_is_named() {
         .environment("TZ", "Nowhere/Land")
         .start();
     server.wait_for_line(|line| line.contains("Nowhere/Land") && line.contains("UTC"));
+}
+
+/// Three access logs, or what `log` says besides the first, and a route for each class of status.
+fn with_logs(log: &str) -> String {
+    format!(
+        "workers = 1\n[log]\n{log}\n[[server]]\nlisten = '127.0.0.1:0'\n\
+         [server.routes]\n'/x' = {{ respond = 'ok' }}\n'/e' = {{ respond = 'no', status = 503 }}\n"
+    )
+}
+
+const THREE_LOGS: &str = "access = [{ path = 'all.log', format = '{target} {bytes}' },\
+    { path = 'err.log', format = '{status}', when = { status = '5xx' } },\
+    { path = 's.log', sample = 0.001 }]";
+
+/// Has the server read `log`, and returns what it says of that.
+fn reload_logs(server: &Server, log: &str) -> String {
+    server.configure(with_logs(log));
+    ended_with(0, &server.command_line(&["reload"]))
+}
+
+/// Makes four requests, of which one fails.
+fn ask_all(server: &Server) {
+    let mut client = server.connect();
+    for (path, status) in [("/x", 200), ("/x", 200), ("/x", 200), ("/e", 503)] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(client.exchange(request).status, status);
+    }
+}
+
+/// Stops the server, and returns how many lines each of the three logs has.
+fn counted_lines(mut server: Server) -> [usize; 3] {
+    server.control().exchange("POST", "/stop");
+    assert!(server.wait().expect("it is our own child").success());
+    ["all.log", "err.log", "s.log"].map(|name| server.directory().read(name).lines().count())
+}
+
+/// A log that a reload took out of the file wrote on, but every exchange, and in the format of another log: its own
+/// `when`, `sample` and `format` were gone.
+#[test]
+fn a_log_that_needs_a_restart_to_end_stays_as_it_is() {
+    for log in [
+        "access = 'all.log'",
+        "access = 'other.log'",
+        "access = false",
+    ] {
+        let server = Site::configured(&with_logs(THREE_LOGS)).start();
+        ask_all(&server);
+        let told = reload_logs(&server, log);
+        assert!(told.contains("needs a restart: log.access\n"), "{told}");
+        ask_all(&server);
+        assert_eq!(counted_lines(server), [8, 2, 0], "{log}");
+    }
+}
+
+/// The only log took on the conditions and the format of a log at another place.
+#[test]
+fn the_only_log_is_not_taken_for_another_one() {
+    let log = |path: &str, rest: &str| format!("access = [{{ path = '{path}', {rest} }}]");
+    let only = log("err.log", "format = '{status}', when = { status = '5xx' }");
+    let mut server = Site::configured(&with_logs(&only)).start();
+    ask_all(&server);
+    reload_logs(&server, &log("new.log", "format = '{target}'"));
+    ask_all(&server);
+    server.control().exchange("POST", "/stop");
+    assert!(server.wait().expect("it is our own child").success());
+    assert_eq!(server.directory().read("err.log"), "503\n503\n");
+}
+
+/// Conditions and formats of a log that stays hold at once. A reload said that they need a restart.
+#[test]
+fn how_a_log_is_changes_with_a_reload() {
+    let server = Site::configured(&with_logs(THREE_LOGS)).start();
+    ask_all(&server);
+    let changed = THREE_LOGS
+        .replace("{target} {bytes}", "{status}")
+        .replace("5xx", "2xx");
+    let told = reload_logs(&server, &changed);
+    assert!(!told.contains("needs a restart"), "{told}");
+    let format = "all.log: format {target} {bytes} → {status}\n";
+    assert!(told.contains(format), "{told}");
+    assert!(told.contains("err.log: when changed\n"), "{told}");
+    ask_all(&server);
+    assert_eq!(counted_lines(server), [8, 4, 0]);
 }

@@ -182,7 +182,13 @@ fn show_sample(millionths: u32) -> String {
     digits.trim_end_matches('0').to_owned()
 }
 
-fn show_destination(destination: &LogDestination) -> String {
+/// The settings of one log.
+pub(crate) fn show_log(log: &AccessLog) -> written::Table {
+    show(SETTINGS, log)
+}
+
+/// Where a log goes, as the file has it.
+pub(crate) fn show_destination(destination: &LogDestination) -> String {
     match destination {
         LogDestination::StandardOutput => written::string("-"),
         LogDestination::File(file) => written::path(file),
@@ -195,10 +201,6 @@ fn show_logs(logs: &[AccessLog]) -> String {
         [only] if *only == AccessLog::at(only.destination.clone()) => {
             show_destination(&only.destination)
         }
-        several => written::array(
-            several
-                .iter()
-                .map(|log| written::inline(show(SETTINGS, log))),
-        ),
+        several => written::array(several.iter().map(|log| written::inline(show_log(log)))),
     }
 }

@@ -9,7 +9,7 @@
 //! debug_clients = ["127.0.0.1"]
 //! ```
 
-mod access;
+pub(crate) mod access;
 mod condition;
 mod format;
 mod redact;
