@@ -210,4 +210,10 @@ fn what_is_cut_by_the_end_of_grace() {
         (&record["status"], &record["reason"]),
         (&503.into(), &"stopped".into())
     );
+    // It named no server before the upstream had answered.
+    let server = upstream.address().to_string();
+    assert_eq!(
+        (&record["upstream"], &record["upstream_tries"]),
+        (&server.into(), &1.into())
+    );
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::fault::ProxyFault;
 use super::heard::{Heard, Unanswered};
 use super::receiving::Receiving;
-use crate::message::upstream_note::UpstreamNote;
+use crate::message::upstream_note::{NotePlace, UpstreamNote};
 use crate::runtime;
 use crate::upstream::{Chosen, Dialogue, NoServer};
 
@@ -59,6 +59,27 @@ pub(super) struct Tries<C> {
     pub(super) last: Option<Unanswered>,
 }
 
+/// A try that is under way. It is dropped only if the exchange is cut; a try that ends takes its own note.
+pub(super) struct UnderWay<'t, C> {
+    tries: &'t Tries<C>,
+    chosen: &'t Chosen,
+    place: &'t NotePlace,
+}
+
+impl<C> UnderWay<'_, C> {
+    /// The try has ended.
+    pub(super) fn end(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl<C> Drop for UnderWay<'_, C> {
+    fn drop(&mut self) {
+        let note = self.tries.note(self.chosen);
+        self.place.set(Some(Box::new(note)));
+    }
+}
+
 impl<C> Tries<C> {
     pub(super) fn new() -> Self {
         Self {
@@ -89,6 +110,20 @@ impl<C> Tries<C> {
             connect: self.connect.get(),
             head: None,
             error: None,
+        }
+    }
+
+    /// The try at the server that was `chosen`. If the exchange is cut meanwhile, what is noted of the tries is
+    /// left in `place`.
+    pub(super) fn under_way<'t>(
+        &'t self,
+        chosen: &'t Chosen,
+        place: &'t NotePlace,
+    ) -> UnderWay<'t, C> {
+        UnderWay {
+            tries: self,
+            chosen,
+            place,
         }
     }
 

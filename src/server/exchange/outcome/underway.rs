@@ -185,6 +185,12 @@ impl Drop for Underway<'_> {
         } else {
             (Status::SERVICE_UNAVAILABLE, Reason::Stopped)
         };
+        if self.note.is_none()
+            && let Subject::Request(exchange, _) = &self.subject
+        {
+            // The handler has not answered, but may have asked a server.
+            self.note = exchange.take_note();
+        }
         self.end(Outcome {
             end: End::Cut,
             status: self.status.unwrap_or(unanswered),
