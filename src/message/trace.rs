@@ -7,7 +7,7 @@
 //!                                                 └ a span for each try
 //! ```
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -29,6 +29,8 @@ pub(crate) struct Trace {
     pub(crate) state: Option<Box<[u8]>>,
     /// `None`: the trace is not sampled.
     recording: Option<Recording>,
+    /// Whether a server or a script behind this one was told of it.
+    is_passed_on: Cell<bool>,
 }
 
 /// What is recorded of an exchange beside what its access record says.
@@ -85,6 +87,7 @@ impl Trace {
             parent: None,
             state: None,
             recording,
+            is_passed_on: Cell::new(false),
         }
     }
 
@@ -102,6 +105,7 @@ impl Trace {
             parent: Some(parent.span),
             state: state.map(Vec::into_boxed_slice),
             recording,
+            is_passed_on: Cell::new(false),
         }
     }
 
@@ -119,6 +123,11 @@ impl Trace {
         self.recording.is_some()
     }
 
+    /// Whether another program knows the trace, or will: who reads the log can find it there.
+    pub(crate) fn is_known(&self) -> bool {
+        self.is_recorded() || self.parent.is_some() || self.is_passed_on.get()
+    }
+
     /// What is recorded; `None` if the trace is not sampled.
     pub(crate) fn recording(&self) -> Option<&Recording> {
         self.recording.as_ref()
@@ -127,6 +136,7 @@ impl Trace {
     /// What `traceparent` says to a server behind this one: the span of the try that is under way, or that
     /// of the exchange.
     pub(crate) fn passed_on(&self) -> TraceParent {
+        self.is_passed_on.set(true);
         let tries = self.recording.as_ref().map(|it| it.tries.borrow());
         let last = tries.as_ref().and_then(|tries| tries.last());
         match last.filter(|last| last.end.is_none()) {

@@ -316,6 +316,26 @@ fn no_trace_is_recorded_that_is_not_sampled() {
     assert_eq!(value(&spans[0], "url.path").as_deref(), Some("/recorded"));
 }
 
+/// An exchange that has to be waited for had the id of a trace in the log that no other program knew.
+#[test]
+fn the_log_has_no_trace_that_is_only_here() {
+    let (collector, upstream) = (Upstream::answering(TAKEN), Upstream::answering(TAKEN));
+    let routes = format!(
+        "'/echo' = {{ echo = true }}\n'/metrics' = {{ metrics = true }}\n'/asked' = {{ proxy = '{}' }}",
+        upstream.url()
+    );
+    let server = site(&routes, &collector, "sample = '0%'").start();
+    for target in ["/echo", "/metrics"] {
+        assert_eq!(server.get(target).status, 200);
+        assert_eq!(record(&server, target).get("trace_id"), None, "{target}");
+    }
+    get(&server, "/asked", "");
+    let told = upstream.requests()[0].field("traceparent");
+    let told = told.expect("that it is not recorded");
+    let logged = record(&server, "/asked");
+    assert_eq!(logged["trace_id"].as_str(), told.split('-').nth(1));
+}
+
 #[test]
 fn what_logs_leave_out_no_span_has() {
     let collector = Upstream::answering(TAKEN);

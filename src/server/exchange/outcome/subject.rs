@@ -131,7 +131,8 @@ impl<'e> Subject<'e> {
         record.content_length = outcome.content_sent;
         record.duration = duration;
         record.reason = outcome.reason;
-        record.trace_id = self.trace().map(Trace::id);
+        let known = self.trace().filter(|trace| trace.is_known());
+        record.trace_id = known.map(Trace::id);
         match self {
             Self::Request(exchange, bytes) => {
                 add_head(&mut record, exchange.head, bytes);
