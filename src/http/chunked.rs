@@ -27,10 +27,11 @@ use super::fields::is_token_byte;
 /// longer one.
 const MAX_CHUNK_LINE: u16 = 256;
 
-/// The most bytes of extensions that are accepted in a message, in all chunks together. Without it,
-/// chunks of one byte with long extensions would make the server read hundreds of bytes for each
-/// byte that counts as content.
-const MAX_EXTENSIONS: u16 = 16 * 1024;
+/// The most bytes by which the extensions of a message may be longer than the content behind them. Without
+/// it, chunks of one byte with long extensions would make the server read hundreds of bytes for each
+/// byte that counts as content. Their sum is not limited: it grows with the length of any content in chunks
+/// whose sender gives each of them an extension, such as a signature.
+const MAX_EXTENSION_EXCESS: u16 = 16 * 1024;
 
 /// The most bytes that are accepted in a trailer section, line ends included: half of what a head may
 /// take by default, because these fields are dropped.
@@ -50,8 +51,9 @@ pub(crate) struct Decoder {
     state: State,
     /// The length so far of the current chunk-size line, or of the trailer section, in bytes.
     taken: u16,
-    /// The length so far of the extensions of all chunks, in bytes.
-    extensions: u16,
+    /// By how much the extensions are longer than the content behind them so far, in bytes. It is 0 where
+    /// the content is longer, so that content does not pay for extensions that come after it.
+    excess: u16,
     /// The trailer section so far, if it is kept.
     trailers: Option<Vec<u8>>,
 }
@@ -76,7 +78,9 @@ pub(crate) enum ChunkedError {
     SizeOverflow,
     #[error("chunk-size line is longer than {MAX_CHUNK_LINE} bytes")]
     LineTooLong,
-    #[error("chunk extensions are longer than {MAX_EXTENSIONS} bytes together")]
+    #[error(
+        "chunk extensions are longer than the content, by more than {MAX_EXTENSION_EXCESS} bytes"
+    )]
     ExtensionsTooLong,
     #[error("chunk is longer than its size")]
     ChunkTooLong,
@@ -237,6 +241,8 @@ impl Decoder {
     /// Returns the content of the current chunk in the `available` bytes, at least one, behind `skip`.
     fn take_content(&mut self, remaining: u64, skip: usize, available: usize) -> Step {
         let len = usize::try_from(remaining).map_or(available, |all| all.min(available));
+        let paid = u16::try_from(len).unwrap_or(u16::MAX);
+        self.excess = self.excess.saturating_sub(paid);
         self.state = match remaining - len as u64 {
             0 => State::ContentCr,
             remaining => State::Content { remaining },
@@ -292,10 +298,10 @@ impl Decoder {
                 size: add_digit(size, byte)?,
             },
             (State::Extension { size, at }, _) => {
-                if self.extensions == MAX_EXTENSIONS {
+                if self.excess == MAX_EXTENSION_EXCESS {
                     return Err(ChunkedError::ExtensionsTooLong);
                 }
-                self.extensions += 1;
+                self.excess += 1;
                 let at = at.next(byte)?;
                 State::Extension { size, at }
             }
