@@ -22,10 +22,11 @@ use thiserror::Error;
 
 use super::field_list::FieldList;
 use super::fields::is_token_byte;
+use super::received_response::MAX_RECEIVED_HEAD;
 
 /// The longest chunk-size line that is accepted, in bytes, without its CRLF. No honest sender needs a
 /// longer one.
-const MAX_CHUNK_LINE: u16 = 256;
+const MAX_CHUNK_LINE: u32 = 256;
 
 /// The most bytes by which the extensions of a message may be longer than the content behind them. Without
 /// it, chunks of one byte with long extensions would make the server read hundreds of bytes for each
@@ -33,9 +34,13 @@ const MAX_CHUNK_LINE: u16 = 256;
 /// whose sender gives each of them an extension, such as a signature.
 const MAX_EXTENSION_EXCESS: u16 = 16 * 1024;
 
-/// The most bytes that are accepted in a trailer section, line ends included: half of what a head may
-/// take by default, because these fields are dropped.
-const MAX_TRAILER_SECTION: u16 = 8 * 1024;
+/// The most bytes that are accepted in a trailer section whose fields are dropped, line ends included: half
+/// of what the head of a request may take by default.
+const MAX_TRAILER_SECTION: u32 = 8 * 1024;
+
+/// The same for a trailer section that is kept, which only an upstream sends: as much as it may put into a
+/// head. The fields are the same ones, put where their values are known.
+const MAX_KEPT_TRAILER_SECTION: u32 = MAX_RECEIVED_HEAD as u32;
 
 /// Finds the content between the framing. It keeps its place between calls, so the input may be split
 /// anywhere.
@@ -50,7 +55,7 @@ const MAX_TRAILER_SECTION: u16 = 8 * 1024;
 pub(crate) struct Decoder {
     state: State,
     /// The length so far of the current chunk-size line, or of the trailer section, in bytes.
-    taken: u16,
+    taken: u32,
     /// By how much the extensions are longer than the content behind them so far, in bytes. It is 0 where
     /// the content is longer, so that content does not pay for extensions that come after it.
     excess: u16,
@@ -84,8 +89,8 @@ pub(crate) enum ChunkedError {
     ExtensionsTooLong,
     #[error("chunk is longer than its size")]
     ChunkTooLong,
-    #[error("trailer section is longer than {MAX_TRAILER_SECTION} bytes")]
-    TrailerTooLong,
+    #[error("trailer section is longer than {0} bytes")]
+    TrailerTooLong(u32),
     #[error("line does not end in CRLF")]
     InvalidLineEnd,
     #[error("chunk extension is not `;name` or `;name=value`")]
@@ -327,7 +332,11 @@ impl Decoder {
             (_, b'\n') => return Err(ChunkedError::InvalidLineEnd),
             _ => return Err(ChunkedError::InvalidTrailer),
         };
-        self.take(MAX_TRAILER_SECTION, ChunkedError::TrailerTooLong)?;
+        let limit = match self.trailers {
+            Some(_) => MAX_KEPT_TRAILER_SECTION,
+            None => MAX_TRAILER_SECTION,
+        };
+        self.take(limit, ChunkedError::TrailerTooLong(limit))?;
         Ok(next)
     }
 
@@ -335,7 +344,7 @@ impl Decoder {
     ///
     /// # Errors
     /// `fault`, if `taken` is at `limit`.
-    fn take(&mut self, limit: u16, fault: ChunkedError) -> Result<(), ChunkedError> {
+    fn take(&mut self, limit: u32, fault: ChunkedError) -> Result<(), ChunkedError> {
         if self.taken == limit {
             return Err(fault);
         }

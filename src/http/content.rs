@@ -146,6 +146,7 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::received_response::MAX_RECEIVED_HEAD;
     use proptest::prelude::*;
 
     /// What a decoder finds in the whole of an input.
@@ -233,6 +234,21 @@ mod tests {
     #[test]
     fn a_length_of_zero_is_no_content() {
         assert!(Decoder::new(Framing::Length(0)).is_ended());
+    }
+
+    /// A trailer section of 9 kB, where a head may have 128 KiB, broke off the response that it ended.
+    #[test]
+    fn trailers_of_a_response_may_be_as_long_as_its_head() {
+        let input = |length: usize| format!("0\r\nX:{}\r\n\r\n", "x".repeat(length - 4));
+        let of_response = Decoder::of_response(ReceivedFraming::Chunked);
+        for (decoder, length, is_taken) in [
+            (&of_response, MAX_RECEIVED_HEAD, true),
+            (&of_response, MAX_RECEIVED_HEAD + 1, false),
+            (&Decoder::new(Framing::Chunked), 9000, false),
+        ] {
+            let found = decode(decoder.clone(), input(length).as_bytes(), &[]);
+            assert_eq!(found.is_complete, is_taken, "{length}");
+        }
     }
 
     #[test]

@@ -173,9 +173,9 @@ fn keeps_lines_and_trailers_under_their_limits() {
         (extension(256), Ok(true)),
         (extension(257), Err(ChunkedError::LineTooLong)),
         (trailer(8192), Ok(true)),
-        (trailer(8193), Err(ChunkedError::TrailerTooLong)),
+        (trailer(8193), Err(ChunkedError::TrailerTooLong(8192))),
         (trailers(1024), Ok(true)),
-        (trailers(1025), Err(ChunkedError::TrailerTooLong)),
+        (trailers(1025), Err(ChunkedError::TrailerTooLong(8192))),
     ] {
         assert_eq!(outcome, expected);
     }

@@ -59,3 +59,23 @@ fn what_a_route_removes_is_in_no_trailer_and_no_interim_response() {
     }
     assert_eq!(response.trailers, ["X-Kept: 1"]);
 }
+
+/// They broke off a response that was complete, for clients that take no trailers, too.
+#[test]
+fn long_trailers_end_a_response_well() {
+    let (server, upstream) = start("");
+    let timing = "x".repeat(9000);
+    for line in ["", "Connection: TE\r\nTE: trailers\r\n"] {
+        let mut client = server.connect();
+        client.send(format!("GET / HTTP/1.1\r\nHost: h\r\n{line}\r\n"));
+        let (_connection, _) = upstream.answer(format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+             5\r\nhello\r\n0\r\nServer-Timing: {timing}\r\n\r\n"
+        ));
+        let response = client.response();
+        assert_eq!(response.text(), "hello");
+        let expected = [format!("Server-Timing: {timing}")];
+        let expected = if line.is_empty() { &[] } else { &expected[..] };
+        assert_eq!(response.trailers, expected, "{line:?}");
+    }
+}
