@@ -79,3 +79,26 @@ fn long_trailers_end_a_response_well() {
         assert_eq!(response.trailers, expected, "{line:?}");
     }
 }
+
+/// A field that `Connection` names is meant for this server, also where it stands behind the content
+/// (RFC 9110 §7.6.1).
+#[test]
+fn what_connection_names_is_neither_passed_on_as_a_trailer_nor_announced() {
+    let (server, upstream) = start(", headers = { remove = ['X-Secret'] }");
+    for (announced, expected) in [
+        ("X-Hop, X-Sum", Some("X-Sum")),
+        ("X-Sum,X-Other", Some("X-Sum, X-Other")),
+        ("x-hop, X-Secret, X-Accel-A, Content-Length", None),
+    ] {
+        let mut client = server.connect();
+        client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: TE\r\nTE: trailers\r\n\r\n");
+        let (_connection, _) = upstream.answer(format!(
+            "HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nConnection: close\r\n\
+             Transfer-Encoding: chunked\r\nTrailer: {announced}\r\n\r\n\
+             2\r\nab\r\n0\r\nX-Hop: 1\r\nX-Sum: 2\r\nClose: 3\r\n\r\n"
+        ));
+        let response = client.response();
+        assert_eq!(response.field("Trailer"), expected, "{announced}");
+        assert_eq!(response.trailers, ["X-Sum: 2"]);
+    }
+}

@@ -23,7 +23,9 @@ use crate::http::field_roles::{is_hop_by_hop, may_be_trailer};
 use crate::http::fields::is_name;
 use crate::http::list;
 use crate::http::method::Method;
-use crate::http::received_response::{MAX_RECEIVED_HEAD, ReceivedHead, line_space};
+use crate::http::received_response::{
+    MAX_RECEIVED_HEAD, ReceivedFraming, ReceivedHead, line_space,
+};
 use crate::http::request::may_be_complete;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
@@ -62,6 +64,9 @@ pub(super) struct Receiving {
     takes_trailers: bool,
     /// What the client gets neither in an interim response nor in a trailer section.
     withheld: Arc<Withheld>,
+    /// The options of the final head's `Connection`, if trailer fields may follow for the client: a field that
+    /// one of them names is meant for this server, wherever it stands (RFC 9110 §7.6.1).
+    options: Vec<Vec<u8>>,
     /// Whether the request proves who its client is for the whole connection.
     is_owned: bool,
     /// Encoded trailer fields for the client.
@@ -120,6 +125,7 @@ impl Receiving {
             waits: None,
             takes_trailers: wishes.trailers,
             withheld,
+            options: Vec::new(),
             is_owned: wishes.owns_connection,
             trailers: Vec::new(),
         }
@@ -174,8 +180,7 @@ impl Receiving {
             return Err(ProxyFault::UnaskedUpgrade);
         }
         let is_interim = head.status.is_interim() && !is_switch;
-        let withheld = is_interim.then_some(&*self.withheld);
-        let told = Told::by(head, is_switch, self.takes_trailers, withheld);
+        let told = Told::by(head, is_switch, self.takes_trailers, &self.withheld);
         if is_interim {
             self.interim += 1;
             if self.interim > MAX_INTERIM {
@@ -185,6 +190,9 @@ impl Receiving {
             return Ok(());
         }
         let decoder = Decoder::of_response(head.framing);
+        if self.takes_trailers && head.framing == ReceivedFraming::Chunked {
+            self.options = options(head).map(<[u8]>::to_vec).collect();
+        }
         self.persistent =
             head.persistent && !is_switch && !self.is_owned && !told.is_for_connection;
         self.waits = told.waits;
@@ -232,11 +240,9 @@ impl Receiving {
                 Step::End { used } => {
                     let mut trailers = decoder.take_trailers();
                     if self.takes_trailers {
-                        let withheld = &self.withheld;
                         trailers.retain(|line| {
-                            may_be_trailer(&line.name)
-                                && !withheld.has(&line.name)
-                                && !begins_with(&line.name, "X-Accel-")
+                            let options = self.options.iter().map(Vec::as_slice);
+                            is_for_client(&line.name, &self.withheld, options)
                         });
                         self.trailers = trailers.encode().into_bytes();
                     }
@@ -356,21 +362,18 @@ struct Told {
 
 impl Told {
     /// Walks the fields of `head` once, and once more for `Connection`, which may name some of them. The fields
-    /// that are `withheld` are left out.
+    /// that are `withheld` are left out of an interim response, and of what `Trailer` announces.
     fn by(
         head: &ReceivedHead<'_>,
         is_switch: bool,
         takes_trailers: bool,
-        withheld: Option<&Withheld>,
+        withheld: &Withheld,
     ) -> Self {
         let mut lines = FieldLines::behind(Vec::with_capacity(head.length));
         let (mut has_date, mut is_unbuffered, mut waits) = (false, false, None);
         let mut is_for_connection = false;
+        let is_interim = head.status.is_interim() && !is_switch;
         let has_options = head.values(b"connection").next().is_some();
-        let is_named = |name: &str| {
-            let mut options = head.values(b"connection").flat_map(list::elements);
-            options.any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
-        };
         for (name, value) in head.fields() {
             let octets = name.as_bytes();
             let is_for_us = if is_name(octets, b"x-accel-buffering") {
@@ -385,10 +388,12 @@ impl Told {
             let is_announcement = takes_trailers && is_name(octets, b"trailer");
             let is_dropped = is_for_us
                 || is_hop_by_hop(name) && !is_announcement
-                || withheld.is_some_and(|withheld| withheld.has(name))
-                || has_options && is_named(name);
+                || is_interim && withheld.has(name)
+                || has_options && is_named(name, options(head));
             is_for_connection |= asks_for_proof(name, value);
-            if !is_dropped {
+            if is_announcement && !is_dropped {
+                announce(value, head, withheld, &mut lines);
+            } else if !is_dropped {
                 has_date |= is_name(octets, b"date");
                 lines.push_clean(name, [value]);
             }
@@ -406,6 +411,40 @@ impl Told {
             waits,
             is_for_connection,
         }
+    }
+}
+
+/// The options of `Connection`.
+fn options<'a>(head: &ReceivedHead<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    head.values(b"connection").flat_map(list::elements)
+}
+
+/// Whether one of these options of `Connection` names the field.
+fn is_named<'o>(name: &str, mut options: impl Iterator<Item = &'o [u8]>) -> bool {
+    options.any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Whether the client gets the field `name` of a trailer section, behind a head with these options of
+/// `Connection`.
+fn is_for_client<'o>(
+    name: &str,
+    withheld: &Withheld,
+    options: impl Iterator<Item = &'o [u8]>,
+) -> bool {
+    may_be_trailer(name)
+        && !withheld.has(name)
+        && !begins_with(name, "X-Accel-")
+        && !is_named(name, options)
+}
+
+/// Appends `Trailer` with those names of `value` whose fields the client gets, if there are any.
+fn announce(value: &[u8], head: &ReceivedHead<'_>, withheld: &Withheld, lines: &mut FieldLines) {
+    let is_sent = |name: &&[u8]| {
+        str::from_utf8(name).is_ok_and(|name| is_for_client(name, withheld, options(head)))
+    };
+    let names: Vec<_> = list::elements(value).filter(is_sent).collect();
+    if !names.is_empty() {
+        lines.push_clean("Trailer", [&names.join(&b", "[..])]);
     }
 }
 
