@@ -102,3 +102,25 @@ fn what_connection_names_is_neither_passed_on_as_a_trailer_nor_announced() {
         assert_eq!(response.trailers, ["X-Sum: 2"]);
     }
 }
+
+/// The head had the id of the exchange, and other sections an id of the upstream's own.
+#[test]
+fn the_id_of_an_upstream_is_in_no_trailer_and_no_interim_response() {
+    for (option, is_passed_on) in [(", request_id = true", false), ("", true)] {
+        let (server, upstream) = start(option);
+        let mut client = server.connect();
+        client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: TE\r\nTE: trailers\r\n\r\n");
+        let (_connection, _) = upstream.answer(
+            "HTTP/1.1 103 Early Hints\r\nX-Request-Id: theirs\r\n\r\n\
+             HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Request-Id: theirs\r\n\r\n\
+             2\r\nab\r\n0\r\nX-Request-Id: theirs\r\n\r\n",
+        );
+        let (hints, response) = (client.response(), client.response());
+        assert_eq!((hints.status, response.status), (103, 200));
+        let theirs = is_passed_on.then_some("theirs");
+        assert_eq!(hints.field("X-Request-Id"), theirs, "{option}");
+        let of_head = response.field("X-Request-Id");
+        assert_eq!(of_head == Some("theirs"), is_passed_on, "{option}");
+        assert_eq!(response.trailers.is_empty(), !is_passed_on, "{option}");
+    }
+}

@@ -115,7 +115,7 @@ pub(super) fn goes_in_a_circle(head: &RequestHead<'_>) -> bool {
 }
 
 /// The field that tells an upstream the id of the exchange.
-const REQUEST_ID: &str = "X-Request-Id";
+pub(super) const REQUEST_ID: &str = "X-Request-Id";
 
 /// Encodes the head of the request that a server is sent, and returns it in the buffer `start`, which is empty;
 /// `host` is what `Host` says of the server.

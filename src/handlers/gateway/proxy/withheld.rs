@@ -1,7 +1,8 @@
-//! Fields that a route has its clients not get from an upstream: those that `headers` removes or sets, and those
-//! of `cors`. The head of a final response is changed where responses are finished; interim responses and trailer
+//! Fields that a route has its clients not get from an upstream: those that `headers` removes or sets, those of
+//! `cors`, and the id of an exchange where this server gives it one. The head of a final response is changed where responses are finished; interim responses and trailer
 //! sections do not come by there.
 
+use super::request::REQUEST_ID;
 use crate::config::model::{Policy, Route};
 
 /// Fields that are taken off interim responses and trailer sections.
@@ -15,10 +16,17 @@ pub(super) struct Withheld {
 impl Withheld {
     /// Those of `route`.
     pub(super) fn of(route: &Route) -> Self {
-        let Policy { headers, cors, .. } = &route.policy;
+        let Policy {
+            headers,
+            cors,
+            request_id,
+            ..
+        } = &route.policy;
         let set = headers.set.iter().map(|(name, _)| name);
+        let id = request_id.then(|| REQUEST_ID.to_owned());
+        let changed = headers.remove.iter().chain(set).cloned();
         Self {
-            names: headers.remove.iter().chain(set).cloned().collect(),
+            names: changed.chain(id).collect(),
             has_cors: cors.is_some(),
         }
     }
