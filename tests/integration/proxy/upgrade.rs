@@ -254,6 +254,28 @@ fn only_listed_protocols_are_asked_for() {
     }
 }
 
+/// A 101 of more protocols than the client asked for told it of the others, too (RFC 9110 §7.8).
+#[test]
+fn a_101_changes_to_the_protocol_that_was_asked_for_and_to_no_other() {
+    let (server, upstream) = start("");
+    for (upgrade, status) in [
+        ("Upgrade: h2c, websocket\r\n", 502),
+        ("Upgrade: websocket\r\nUpgrade: tide\r\n", 502),
+        ("Upgrade: ,\r\n", 502),
+        ("", 502),
+        ("Upgrade: , WebSocket,\r\n", 101),
+    ] {
+        let mut client = server.connect();
+        client.send(HANDSHAKE);
+        let mut connection = upstream.accept();
+        connection.head();
+        connection.send(format!(
+            "HTTP/1.1 101 Yes\r\nConnection: upgrade\r\n{upgrade}\r\n"
+        ));
+        assert_eq!(client.response_head().status, status, "{upgrade:?}");
+    }
+}
+
 #[test]
 fn a_tunnel_lives_through_reloads() {
     let (server, upstream) = start(", tunnel_grace = '50ms'");

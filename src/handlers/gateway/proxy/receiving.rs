@@ -214,13 +214,15 @@ impl Receiving {
         Ok(())
     }
 
-    /// Whether a 101 changes to the protocol that the request asks for.
+    /// Whether a 101 changes to the protocol that the request asks for, and to no other one: the client is told
+    /// of all that `Upgrade` names (RFC 9110 §7.8).
     fn is_asked_for(&self, head: &ReceivedHead<'_>) -> bool {
         let Some(wanted) = &self.wanted_protocol else {
             return false;
         };
-        let mut protocols = head.values(b"upgrade").flat_map(list::elements);
-        protocols.any(|protocol| protocol.eq_ignore_ascii_case(wanted))
+        let mut protocols = head.values(b"upgrade").flat_map(list::elements).peekable();
+        protocols.peek().is_some()
+            && protocols.all(|protocol| protocol.eq_ignore_ascii_case(wanted))
     }
 
     /// Takes content off `octets`. Returns how many octets belong to the response.
