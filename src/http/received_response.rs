@@ -20,6 +20,7 @@ pub(crate) const MAX_RECEIVED_HEAD: usize = 128 * 1024;
 /// A response's head. It borrows from the bytes it was parsed from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReceivedHead<'a> {
+    pub(crate) version: Version,
     pub(crate) status: Status,
     /// The field lines, as they were sent.
     pub(crate) lines: &'a [httparse::Header<'a>],
@@ -106,6 +107,7 @@ impl<'a> ReceivedHead<'a> {
         let is_chunked = is_chunked(lines, version)?;
         let framing = framing(content_length, is_chunked, status, method)?;
         Ok(Some(Self {
+            version,
             status,
             lines,
             framing,

@@ -276,6 +276,33 @@ fn a_101_changes_to_the_protocol_that_was_asked_for_and_to_no_other() {
     }
 }
 
+/// HTTP/1.0 knows no 101, and without the option `Upgrade` is no field of this connection.
+#[test]
+fn a_101_is_of_http_1_1_and_names_upgrade_in_connection() {
+    let (server, upstream) = start("");
+    for (version, connection_line, status) in [
+        ("1.0", "Connection: upgrade\r\n", 502),
+        ("1.1", "", 502),
+        ("1.1", "Connection: keep-alive\r\n", 502),
+        ("1.1", "Connection: keep-alive, UPGRADE\r\n", 101),
+        (
+            "1.1",
+            "Connection: keep-alive\r\nConnection: upgrade\r\n",
+            101,
+        ),
+    ] {
+        let mut client = server.connect();
+        client.send(HANDSHAKE);
+        let mut connection = upstream.accept();
+        connection.head();
+        connection.send(format!(
+            "HTTP/{version} 101 Yes\r\n{connection_line}Upgrade: websocket\r\n\r\n"
+        ));
+        let found = client.response_head().status;
+        assert_eq!(found, status, "{version} {connection_line:?}");
+    }
+}
+
 #[test]
 fn a_tunnel_lives_through_reloads() {
     let (server, upstream) = start(", tunnel_grace = '50ms'");

@@ -31,6 +31,8 @@ pub(super) enum ProxyFault {
     Truncated,
     #[error("it changed to another protocol, which the client did not ask for")]
     UnaskedUpgrade,
+    #[error("it sent a 101 that is not of HTTP/1.1, or without `Connection: upgrade`")]
+    MalformedUpgrade,
     #[error("it changed to another protocol before it had read the request")]
     EarlyUpgrade,
     #[error("it sent too many interim responses")]
@@ -57,7 +59,9 @@ impl ProxyFault {
             Self::TimedOut => Reason::UpstreamTimeout,
             Self::Truncated => Reason::UpstreamIncomplete,
             Self::Chunked(_) => Reason::UpstreamChunksInvalid,
-            Self::UnaskedUpgrade | Self::EarlyUpgrade => Reason::UpstreamUpgradeFailed,
+            Self::UnaskedUpgrade | Self::MalformedUpgrade | Self::EarlyUpgrade => {
+                Reason::UpstreamUpgradeFailed
+            }
             Self::Response(ResponseError::HeadTooLong) => Reason::UpstreamHeadTooLarge,
             Self::Response(_) | Self::TooManyInterim => Reason::UpstreamResponseInvalid,
         }

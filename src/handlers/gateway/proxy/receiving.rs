@@ -29,6 +29,7 @@ use crate::http::received_response::{
 use crate::http::request::may_be_complete;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::http::version::Version;
 use crate::upstream::Protocol;
 
 use super::request::{SentFraming, Wishes};
@@ -178,6 +179,9 @@ impl Receiving {
         let is_switch = head.status == Status::SWITCHING_PROTOCOLS;
         if is_switch && !self.is_asked_for(head) {
             return Err(ProxyFault::UnaskedUpgrade);
+        }
+        if is_switch && !is_switch_in_form(head) {
+            return Err(ProxyFault::MalformedUpgrade);
         }
         let is_interim = head.status.is_interim() && !is_switch;
         let told = Told::by(head, is_switch, self.takes_trailers, &self.withheld);
@@ -419,6 +423,12 @@ impl Told {
 /// The options of `Connection`.
 fn options<'a>(head: &ReceivedHead<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
     head.values(b"connection").flat_map(list::elements)
+}
+
+/// Whether a 101 is one: HTTP/1.0 knows none, and without the option `Upgrade` says nothing about this
+/// connection (RFC 9110 §7.8). An application that sends another one may go on with HTTP.
+fn is_switch_in_form(head: &ReceivedHead<'_>) -> bool {
+    head.version == Version::Http11 && is_named("Upgrade", options(head))
 }
 
 /// Whether one of these options of `Connection` names the field.
