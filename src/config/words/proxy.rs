@@ -47,7 +47,9 @@ pub(crate) fn parse_protocol(text: &str) -> Result<String, Fault> {
         return Err(Fault::new(whole, message).help("write upgrade = [\"websocket\"]"));
     }
     let lower = text.to_ascii_lowercase();
-    if matches!(&*name.to_ascii_lowercase(), "h2c" | "h2" | "http" | "tls") {
+    // A draft of a version has a number behind its name: `h3-29`.
+    let stem = lower.split(['/', '-']).next().unwrap_or_default();
+    if matches!(stem, "h2c" | "h2" | "h3" | "http" | "tls") {
         let message = format!("`Upgrade: {lower}` is never passed on");
         return Err(Fault::new(whole, message).help(
             "behind it requests would pass that no route and no limit of this server is asked about",
@@ -96,6 +98,9 @@ mod tests {
             ("a/", 0..2, "not the name"),
             ("h2c", 0..3, "never passed on"),
             ("HTTP/2.0", 0..8, "never passed on"),
+            ("h3", 0..2, "never passed on"),
+            ("H3-29", 0..5, "never passed on"),
+            ("h2c-14", 0..6, "never passed on"),
             ("TLS/1.2", 0..7, "never passed on"),
         ];
         assert_faults(parse_protocol, &cases);
