@@ -311,9 +311,10 @@ fn removed(node: Node<'_>, draft: &mut Draft) -> Vec<String> {
     names
 }
 
-/// Reads the name of a field that the operator may change.
+/// Reads the name of a field that the operator may change. With `_` for `-` it is the same field: see
+/// [`is_same_variable`](crate::http::fields::is_same_variable).
 pub(super) fn check_name(name: &str, message: Message) -> Result<String, Fault> {
-    let rule = FieldRule::of(name);
+    let rule = FieldRule::of(&name.replace('_', "-"));
     let fault = |name: &str| Fault::new(0..name.len(), format!("`{name}` cannot be changed"));
     match message {
         Message::Answer if !rule.may_be_set_by(Setter::Configuration) => {
@@ -437,6 +438,8 @@ mod tests {
             ("Proxy-Authenticate", HOP),
             ("Date", DATE),
             ("Content-Range", RANGE),
+            ("Content_Length", FRAMING),
+            ("transfer_encoding", FRAMING),
         ] {
             let fault = check_name(name, Message::Answer).expect_err(name);
             assert_eq!(fault.help.as_deref(), Some(expected), "{name}");
@@ -467,6 +470,10 @@ mod tests {
             "Proxy-Authorization",
             "host",
             "Expect",
+            // CGI and WSGI make the same variable of these as of the names with hyphens.
+            "Transfer_Encoding",
+            "content_length",
+            "Proxy_Connection",
         ] {
             assert!(check_name(name, Message::Request).is_err(), "{name}");
         }

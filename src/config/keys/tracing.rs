@@ -17,6 +17,7 @@ use crate::config::model::{Config, Followed, Secret, Tracing, WHOLE_TRACES};
 use crate::config::tree::node::Node;
 use crate::config::words::values::{parse_field_name, parse_field_value};
 use crate::config::words::written;
+use crate::http::fields::is_same_variable;
 use crate::http::http_url::HttpUrl;
 
 /// The key of the table at the top of the file. The dump shows it by [`show_tracing`], as a table.
@@ -230,7 +231,7 @@ fn headers(node: Node<'_>) -> Option<Vec<(String, Secret)>> {
     for (key, node) in section.entries() {
         let name = key.parse(parse_field_name);
         let value = node.text().and_then(|text| text.parse(parse_field_value));
-        let is_own = |name: &String| OWN.iter().any(|own| own.eq_ignore_ascii_case(name));
+        let is_own = |name: &String| OWN.iter().any(|own| is_same_variable(own, name));
         match (name, value) {
             (Some(name), Some(_)) if is_own(&name) => {
                 let message = format!("this server says `{name}` to the collector itself");
