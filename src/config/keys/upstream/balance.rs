@@ -50,22 +50,24 @@ pub(super) fn show_hash(balance: &Balance) -> Option<String> {
     }))
 }
 
-/// The way to choose a server that `balance` and `hash` of `section` say together. Either is a mistake
-/// without the other.
+/// The way to choose a server that `balance` and `hash` of `section` say together. balance = "hash" and `hash`
+/// are mistakes without each other. Beside another way, which the operator has named, `hash` is doubtful only.
 pub(super) fn balance(section: &Section<'_>, way: Option<Way>, hash: Option<HashKey>) -> Balance {
-    let refuse = |key: &'static str, message: &str, help: &str| {
+    let report = |key: &'static str, diagnostic: Diagnostic, help: &str| {
         if let Some(node) = section.peek(key) {
-            let error = Diagnostic::error(message).at(node.spot(), "");
-            section.report(error.help(help.to_owned()));
+            section.report(diagnostic.at(node.spot(), "").help(help.to_owned()));
         }
     };
-    if way.is_some_and(|way| way != Way::Hash) || !section.has("balance") {
+    let is_other_way = way.is_some_and(|way| way != Way::Hash);
+    if is_other_way || !section.has("balance") {
         let message = "`hash` chooses no server without balance = \"hash\"";
-        refuse(
-            "hash",
-            message,
-            "write balance = \"hash\" beside it, or leave it out",
-        );
+        let diagnostic = if is_other_way {
+            Diagnostic::warning(message)
+        } else {
+            Diagnostic::error(message)
+        };
+        let help = "write balance = \"hash\" beside it, or leave it out";
+        report("hash", diagnostic, help);
     }
     match (way, hash) {
         (Some(Way::Hash), Some(key)) => Balance::Hash(key),
@@ -73,7 +75,7 @@ pub(super) fn balance(section: &Section<'_>, way: Option<Way>, hash: Option<Hash
             if !section.has("hash") {
                 let message = "balance = \"hash\" needs `hash`, which says what is hashed";
                 let help = "add hash = \"client\", \"path\", \"header NAME\" or \"cookie NAME\"";
-                refuse("balance", message, help);
+                report("balance", Diagnostic::error(message), help);
             }
             Balance::default()
         }
