@@ -21,7 +21,10 @@ pub(super) fn readable(key: &str) -> String {
 
 /// How many octets at the beginning of `text`, which begins with `%`, are percent-encoded; 1 if none are.
 fn encoded_length(text: &str) -> usize {
-    let is_encoded = |part: &&[u8]| matches!(part, [b'%', digits @ ..] if digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit));
+    let is_encoded = |part: &&[u8]| {
+        let digits = part.strip_prefix(b"%").unwrap_or_default();
+        digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit)
+    };
     let parts = text.as_bytes().chunks(3).take_while(is_encoded);
     (3 * parts.count()).max(1)
 }

@@ -1,6 +1,6 @@
 //! Fields that a route has its clients not get from an upstream: those that `headers` removes or sets, those of
-//! `cors`, and the id of an exchange where this server gives it one. The head of a final response is changed where responses are finished; interim responses and trailer
-//! sections do not come by there.
+//! `cors`, and the id of an exchange where this server gives it one. The head of a final response is changed where
+//! responses are finished; interim responses and trailer sections do not come by there.
 
 use super::request::REQUEST_ID;
 use crate::config::model::{Policy, Route};
