@@ -41,13 +41,13 @@ pub(crate) fn named(request: &str) -> String {
     line_in_log(&String::from_utf8_lossy(named))
 }
 
-/// Where a URI stands.
+/// What stands around a URI.
 #[derive(Clone, Copy)]
 pub(super) enum Within {
-    /// In a request line or the start of one, before the version, if it has one. A space that is not encoded ends
-    /// no query: a client that sends one is refused, and its line is logged.
+    /// A request line or the start of one: the version is behind the URI, if there is one. A space that is not
+    /// encoded ends no query: a client that sends one is refused, and its line is logged.
     RequestLine,
-    /// Alone.
+    /// The text is the URI, as in `Referer`.
     Nothing,
 }
 
@@ -148,8 +148,9 @@ pub(super) fn without_secrets<'a>(
     if memchr3(b'?', b'#', b'@', text).is_none() {
         return text;
     }
-    let user = user_information(text);
     let place = within.parameters(text);
+    // It stands before the parameters of its URI: behind them there is another URI, or none.
+    let user = user_information(&text[..place.start]);
     let (mark, parameters) = text[place.clone()].split_at(place.len().min(1));
     let is_left_out = redaction.fields.contains(&LogField::Query) && !place.is_empty();
     let has_secret = !is_left_out && has_secret(parameters, &redaction.query);
@@ -177,9 +178,10 @@ fn has_secret(query: &[u8], names: &[String]) -> bool {
     parameters(query).any(|parameter| is_secret(parameter, names))
 }
 
-/// The parameters of a query, and those of the fragment behind it, each with its value.
+/// The parameters of a query, and those of the fragment behind it, each with its value. A fragment may have a query of
+/// its own, as the routes of single-page applications have.
 fn parameters(query: &[u8]) -> impl Iterator<Item = &[u8]> {
-    query.split(|octet| matches!(octet, b'&' | b';' | b'#'))
+    query.split(|octet| matches!(octet, b'&' | b';' | b'#' | b'?'))
 }
 
 /// Whether the value of a parameter is left out: its name is one of `names`, or a part of it is, as in
