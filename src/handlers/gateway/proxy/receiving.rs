@@ -38,6 +38,10 @@ use super::withheld::{Withheld, begins_with};
 /// Octets of content that may wait to be taken.
 const MAX_CONTENT: usize = 128 * 1024;
 
+/// Options of `Connection` in a response whose trailer fields are passed on: each name of one is compared with each
+/// option. No honest upstream sends more.
+const MAX_OPTIONS: usize = 64;
+
 /// Interim responses to one request. No honest upstream sends more.
 const MAX_INTERIM: usize = 64;
 
@@ -184,6 +188,9 @@ impl Receiving {
             return Err(ProxyFault::MalformedUpgrade);
         }
         let is_interim = head.status.is_interim() && !is_switch;
+        if self.takes_trailers && options(head).nth(MAX_OPTIONS).is_some() {
+            self.takes_trailers = false;
+        }
         let told = Told::by(head, is_switch, self.takes_trailers, &self.withheld);
         if is_interim {
             self.interim += 1;
@@ -425,7 +432,7 @@ fn options<'a>(head: &ReceivedHead<'a>) -> impl Iterator<Item = &'a [u8]> + use<
     head.values(b"connection").flat_map(list::elements)
 }
 
-/// Whether a 101 is one: HTTP/1.0 knows none, and without the option `Upgrade` says nothing about this
+/// Whether a 101 is well formed: HTTP/1.0 has no 101, and without the option `Upgrade` says nothing about this
 /// connection (RFC 9110 §7.8). An application that sends another one may go on with HTTP.
 fn is_switch_in_form(head: &ReceivedHead<'_>) -> bool {
     head.version == Version::Http11 && is_named("Upgrade", options(head))
