@@ -63,7 +63,8 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         made.unwrap_or_else(|never| match never {})
     }
 
-    /// As [`get_or_make`](Self::get_or_make), and a released value is found as long as anything uses it.
+    /// As [`get_or_make`](Self::get_or_make), and a value that an earlier generation released is found as long as
+    /// anything uses it. What only a trial used that was taken back is not.
     pub(crate) fn find_or_make(&mut self, key: &K, make: impl FnOnce(&K) -> V) -> Arc<V> {
         if let Some(value) = self.released.get(key).and_then(Weak::upgrade) {
             self.before.insert(key.clone(), value);

@@ -58,7 +58,8 @@ pub(crate) struct Generation {
     pub(crate) counts_clients: bool,
     /// Whether answers say `Server: tidegate`.
     pub(crate) server_field: bool,
-    /// Its access logs are those that the process began with, in that order, as they are now.
+    /// Its `access` has the logs that the process opened at its start, in that order, with the settings of this
+    /// generation.
     pub(crate) log: Log,
     /// The proxies whose word about the client is believed.
     pub(crate) proxies: Proxies,

@@ -30,7 +30,7 @@ pub(super) enum End {
     ConnectTimedOut,
     /// It was passed on, and open when `grace` was over, or it panicked.
     Cut,
-    /// The same, before a server had taken a connection for it.
+    /// It was open when `grace` was over, or it panicked, and no server had taken a connection for it.
     CutBefore,
 }
 

@@ -49,10 +49,11 @@ pub(super) struct StreamConnection {
     started: Instant,
     /// Its place among the connections of the stream.
     place: Option<Permit>,
+    /// The connection to the server. It stands before `server`, so that it is closed before the place there is
+    /// given to another.
+    upstream: Option<Transport>,
     /// The server that it is passed on to, once that has taken a connection.
     server: Option<Connected>,
-    /// The connection to that server.
-    upstream: Option<Transport>,
     /// The server that was asked last for a connection, and how many were asked.
     asked: Option<Arc<Server>>,
     tries: u32,

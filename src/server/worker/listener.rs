@@ -75,14 +75,15 @@ pub(crate) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
 }
 
 /// Accepts the connections that are queued when the address is listened at no more. Without a turn for
-/// others in between: clients that go on connecting would be accepted for as long as they do.
+/// others in between: clients that go on connecting would be accepted for as long as they do. At least one is tried
+/// each time, in case a system says 0 because it does not count.
 fn accept_last(listener: &Listener, accepting: &Accepting, worker: &Rc<Worker>) {
     for _ in 0..LAST_LOOKS {
         let Some(queued) = listener.queued() else {
             accept_some(LAST_ACCEPTS, listener, accepting, worker);
             return;
         };
-        let Round::More = accept_some(queued, listener, accepting, worker) else {
+        let Round::More = accept_some(queued.max(1), listener, accepting, worker) else {
             return;
         };
     }
