@@ -335,11 +335,14 @@ fn at_max_connections_the_oldest_idle_one_is_given_up() {
             let mut client = server.connect();
             assert_eq!(client.exchange(GET).status, 200);
             clients.push(client);
+            server.wait_for_idle(clients.len());
         }
         // The first is used once more: the second is the one that has been idle longest.
         assert_eq!(clients[0].exchange(GET).status, 200);
+        server.wait_for_idle(10);
         let mut further = server.connect();
         assert_eq!(further.exchange(GET).status, 200);
+        server.wait_for_idle(10);
         clients.remove(1).expect_end();
         let mut another = server.connect();
         assert_eq!(another.exchange(GET).status, 200);

@@ -137,6 +137,7 @@ fn the_limit_of_the_process_holds_for_streams_as_well() {
         idle.exchange("GET / HTTP/1.1\r\nHost: h\r\n\r\n").text(),
         "ok"
     );
+    server.wait_for_idle(1);
     let first = (connect(address), accept(&listener));
     let second = (connect(address), accept(&listener));
     idle.expect_end();

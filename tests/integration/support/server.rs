@@ -364,6 +364,16 @@ impl Server {
         self.control().exchange("GET", "/status").json()
     }
 
+    /// Waits until so many connections are idle. One is not yet when its client has the response: its worker has to
+    /// look at it again.
+    pub(crate) fn wait_for_idle(&self, count: usize) {
+        let idle = format!("\ntidegate_idle_connections {count}\n");
+        super::until("so many are idle", || {
+            let metrics = self.control().exchange("GET", "/metrics").text();
+            metrics.contains(&idle).then_some(())
+        });
+    }
+
     /// Waits until an exchange has ended for the reason of that id.
     pub(crate) fn wait_for_reason(&self, reason: &str) {
         super::until(reason, || self.status()["reasons"][reason].as_u64());
