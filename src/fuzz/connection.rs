@@ -15,7 +15,9 @@ use super::cuts::pieces;
 use super::responses::{Response, responses};
 use crate::http::content::{Decoder, Step};
 use crate::http::method::Method;
-use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space, lower_minor_version};
+use crate::http::request::{
+    HeadLimits, Parsed, RequestHead, field_space, lower_minor_version, request_line,
+};
 use crate::{Response as Answer, Server};
 
 /// The limits of the server below.
@@ -57,7 +59,7 @@ pub fn connection(input: &[u8]) {
 
 /// What was sent, as this client sees it.
 struct Requests {
-    /// The method of each request; `None` for what may be the beginning of one, or a fault.
+    /// The method of each request; of what may be the beginning of one, or a fault, only HEAD.
     methods: Vec<Option<Method>>,
     /// How many of them have to be answered: the rest follows content that is too long, behind which the
     /// server may close.
@@ -97,7 +99,12 @@ fn requests(mut input: &[u8]) -> Requests {
         input = &input[length + content..];
     }
     let complete = complete.unwrap_or(methods.len());
-    methods.push(None);
+    // A refusal of HEAD has no content either.
+    methods.push(
+        request_line(input)
+            .starts_with(b"HEAD ")
+            .then_some(Method::Head),
+    );
     Requests { methods, complete }
 }
 
