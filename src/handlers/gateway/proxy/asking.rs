@@ -73,9 +73,9 @@ impl ProxyHandler {
             let server = chosen.server().id();
             self.begin_span(request, &chosen, tries.count);
             let asked = self.ask_server(request, worker, body, &chosen, &tries.connect);
-            let under_way = tries.under_way(&chosen, request.note);
+            let open = tries.open(&chosen, request.note);
             let asked = asked.await;
-            under_way.end();
+            open.end();
             end_span(request, &asked);
             match asked {
                 Ok(said) => {

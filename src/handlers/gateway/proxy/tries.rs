@@ -59,21 +59,21 @@ pub(super) struct Tries<C> {
     pub(super) last: Option<Unanswered>,
 }
 
-/// A try that is under way. It is dropped only if the exchange is cut; a try that ends takes its own note.
-pub(super) struct UnderWay<'t, C> {
+/// A try that has not ended. It is dropped only if the exchange is cut; a try that ends takes its own note.
+pub(super) struct OpenTry<'t, C> {
     tries: &'t Tries<C>,
     chosen: &'t Chosen,
     place: &'t NotePlace,
 }
 
-impl<C> UnderWay<'_, C> {
+impl<C> OpenTry<'_, C> {
     /// The try has ended.
     pub(super) fn end(self) {
         std::mem::forget(self);
     }
 }
 
-impl<C> Drop for UnderWay<'_, C> {
+impl<C> Drop for OpenTry<'_, C> {
     fn drop(&mut self) {
         let note = self.tries.note(self.chosen);
         self.place.set(Some(Box::new(note)));
@@ -115,12 +115,8 @@ impl<C> Tries<C> {
 
     /// The try at the server that was `chosen`. If the exchange is cut meanwhile, what is noted of the tries is
     /// left in `place`.
-    pub(super) fn under_way<'t>(
-        &'t self,
-        chosen: &'t Chosen,
-        place: &'t NotePlace,
-    ) -> UnderWay<'t, C> {
-        UnderWay {
+    pub(super) fn open<'t>(&'t self, chosen: &'t Chosen, place: &'t NotePlace) -> OpenTry<'t, C> {
+        OpenTry {
             tries: self,
             chosen,
             place,
