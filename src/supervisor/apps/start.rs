@@ -44,8 +44,8 @@ pub(super) enum StartError {
         source: io::Error,
     },
     #[error(
-        "the user `{user}` may not run {0}: it needs the permission to execute that file, and to search each \
-         directory above it (`namei -l {0}` shows who may)",
+        "the user `{user}` may not run {0}: it needs the permission to execute that file, and the \
+         interpreter if it is a script, and to search each directory above them (`namei -l {0}` shows who may)",
         program.display()
     )]
     Forbidden {
@@ -188,7 +188,7 @@ mod tests {
         for part in [
             "the user `nobody`",
             "/private/prog",
-            "each directory above it",
+            "each directory above them",
         ] {
             assert!(forbidden.contains(part), "{forbidden}");
         }
