@@ -221,6 +221,17 @@ impl Handler {
         matches!(self, Self::Files(_) | Self::Tried(_)) && !is_made
     }
 
+    /// Why a response with the status of an error is one, if this server has decided that and the handler has given
+    /// the content: other errors of the server's own say it themselves.
+    pub(crate) fn own_reason(&self) -> Option<Reason> {
+        match self {
+            Self::Respond(_) => Some(Reason::Configured),
+            Self::Ready(_) => Some(Reason::NotReady),
+            Self::Live(_) => Some(Reason::NotLive),
+            _ => None,
+        }
+    }
+
     /// Whether the server looks at the conditions of a request in the handler's place, where the operator sets
     /// validators: the handler makes content that has no others, or asks a server that does not know them.
     pub(crate) fn leaves_conditions(&self) -> bool {

@@ -202,6 +202,12 @@ reasons! {
         Configured "configured" - "proxy_internal_response"
             "The route answers with this status: it is what respond says."
             "Change the status of the route, if it is not what is meant."
+        NotReady "not_ready" SERVICE_UNAVAILABLE "proxy_internal_response"
+            "The server starts or stops, or an upstream that `ready` names has no server left; the response says which."
+            "Nothing, while the server starts or stops; otherwise look at the upstream with `tidegate status`."
+        NotLive "not_live" SERVICE_UNAVAILABLE "proxy_internal_response"
+            "Event loops did not answer `live` in time; the response says how many."
+            "Look at `tidegate status` for what holds them; an orchestrator starts the process anew."
     }
     "Who is let in" {
         AccessDenied "access_denied" FORBIDDEN "http_request_denied"

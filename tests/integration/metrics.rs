@@ -443,6 +443,7 @@ fn a_loop_that_does_not_turn_is_told_of() {
     drop(release);
     assert_eq!(blocking.response().status, 200);
     assert_eq!(server.get("/live").status, 200);
+    server.wait_for_reason("not_live");
 }
 
 fn assert_stopping(response: &Response) {
@@ -496,6 +497,7 @@ fn a_server_is_not_ready_without_a_server_of_an_upstream() {
     let response = server.get("/ready");
     let text = "upstream shop has no server left\n";
     assert_eq!((response.status, response.text().as_str()), (503, text));
+    server.wait_for_reason("not_ready");
     ended_with(0, &server.command_line(&["upstream", "enable", &name]));
     assert_eq!(server.get("/ready").status, 200);
 }

@@ -73,6 +73,11 @@ impl<'a> RequestTraits<'a> {
         self.head().map_or(Version::Http11, |head| head.version)
     }
 
+    /// Why the response is an error, if a handler of the server's own has decided that.
+    fn reason_of_handler(self) -> Option<Reason> {
+        self.exchange?.route()?.handler.own_reason()
+    }
+
     fn accept(self) -> Option<&'a [u8]> {
         self.head()?.fields.first(Known::Accept)
     }
@@ -206,8 +211,10 @@ fn with_problem_told<'a, 'c>(
     policy: &'a ServingPolicy,
     traits: RequestTraits<'_>,
 ) -> (DuplexResponse<'a, 'c>, Option<Reason>) {
-    let DuplexContent::Problem(reason) = response.content else {
-        return (response, None);
+    let reason = match response.content {
+        DuplexContent::Problem(reason) => reason,
+        _ if response.status.is_error() => traits.reason_of_handler(),
+        _ => return (response, None),
     };
     let response = if policy.proxy_status {
         with_proxy_status(response, reason)

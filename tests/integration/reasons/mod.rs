@@ -176,6 +176,16 @@ const PRODUCED: &[Row] = &[
         "a_redirect_that_needs_a_host",
     ),
     (
+        "not_ready",
+        "integration/metrics.rs",
+        "a_server_is_not_ready_without_a_server_of_an_upstream",
+    ),
+    (
+        "not_live",
+        "integration/metrics.rs",
+        "a_loop_that_does_not_turn_is_told_of",
+    ),
+    (
         "configured",
         REQUESTS,
         "what_the_server_answers_where_no_handler_does",

@@ -170,6 +170,15 @@ fn what_the_server_answers_where_no_handler_does() {
     });
 }
 
+/// Only a response without a text of the operator's had it.
+#[test]
+fn an_error_with_a_text_of_the_operators() {
+    let server = site("'/closed' = { respond = 'closed', status = 503 }").start();
+    let request = "GET /closed HTTP/1.1\r\nHost: h\r\n\r\n";
+    let response = refused(&server, request, 503, "configured");
+    assert_eq!(response.text(), "closed");
+}
+
 #[test]
 fn a_redirect_that_needs_a_host() {
     let server = site("'/old' = { redirect = 'https://{host}/new' }").start();
