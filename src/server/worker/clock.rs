@@ -128,6 +128,15 @@ mod tests {
         assert!(current.next.get() > later);
     }
 
+    /// Times were those of the look at the system's clock, later than the moment that they were written for.
+    #[test]
+    fn a_moment_that_has_passed_has_its_time_of_day() {
+        let second = Duration::from_secs(1);
+        let earlier = Instant::now().checked_sub(second).expect("it was running");
+        let passed = SystemTime::now().duration_since(time_of_day(earlier));
+        assert!(passed.expect("it is earlier") > second / 2);
+    }
+
     #[test]
     fn the_log_has_the_milliseconds_of_each_moment() {
         let now = Instant::now();
