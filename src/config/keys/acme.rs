@@ -3,9 +3,7 @@
 use data_encoding::{BASE64URL, BASE64URL_NOPAD};
 
 use super::authorities::authorities_file;
-use super::setting::{
-    Kind, Setting, Table, read_table, rows, set, show as show_settings, walk, word, words,
-};
+use super::setting::{Kind, Setting, Table, rows, set, show as show_settings, walk, word, words};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::model::{Acme, AcmeDirectory, Challenge, Config, ExternalAccount, UntilIssued};
 use crate::config::tree::node::Node;
@@ -178,7 +176,7 @@ const EXTERNAL: &[Setting<ExternalAccount>] = &[
         key: "key_id",
         kind: Kind::Text,
         about: "its name, as the CA has given it",
-        read: |node, account| set(&mut account.key_id, node.text().map(|text| text.value)),
+        read: |node, account| set(&mut account.key_id, of_account(node)),
         show: |account| Some(written::string(&account.key_id)),
         ..Setting::BLANK
     },
@@ -211,13 +209,13 @@ fn read(node: Node<'_>) -> Option<Acme> {
     };
     let walked = walk(&mut section, SETTINGS, &mut draft);
     let acme = draft.acme;
-    if !draft.agrees && (walked.took("agree") || !section.has("agree")) {
+    if !draft.agrees && (walked.took("agree") || section.lacks("agree")) {
         let place = section.peek("agree").unwrap_or(node).spot();
         let message = "`[acme]` does not say that you agree to the terms of the CA";
         let error = Diagnostic::error(message).at(place, "");
         section.report_absence(error.help(terms(&acme.directory)));
     }
-    if acme.directory.written == "zerossl" && !section.has("external_account") {
+    if acme.directory.written == "zerossl" && section.lacks("external_account") {
         let message =
             "this CA issues to its own accounts alone, and there is no `external_account`";
         let help = "its console gives you external_account = { key_id = \"…\", hmac_key = \"…\" }";
@@ -328,18 +326,33 @@ fn external_account(node: Node<'_>) -> Option<ExternalAccount> {
         key_id: String::new(),
         hmac_key: Vec::new(),
     };
-    read_table(node, EXTERNAL, &mut account, help)?;
-    if account.key_id.is_empty() || account.hmac_key.is_empty() {
+    let mut section = node.section("`external_account`", Some(help.to_owned()))?;
+    let walked = walk(&mut section, EXTERNAL, &mut account);
+    let both = ["key_id", "hmac_key"];
+    if both.iter().any(|key| section.lacks(key)) {
         let message = "`external_account` needs both `key_id` and `hmac_key`";
         let error = Diagnostic::error(message).at(node.spot(), "");
+        section.report_absence(error.help(help.to_owned()));
+    }
+    section.close();
+    let is_whole = both.iter().all(|key| walked.took(key));
+    is_whole.then_some(account)
+}
+
+/// Reads a part of an account, which is not empty.
+fn of_account(node: Node<'_>) -> Option<String> {
+    let text = node.text()?.value;
+    if text.is_empty() {
+        let error = Diagnostic::error(format!("`{}` is empty", node.name)).at(node.spot(), "");
+        let help = "write what the console of the CA shows";
         node.cx.report(error.help(help.to_owned()));
         return None;
     }
-    Some(account)
+    Some(text)
 }
 
 fn hmac_key(node: Node<'_>) -> Option<Vec<u8>> {
-    let text = node.text()?.value;
+    let text = of_account(node)?;
     let decoded = BASE64URL_NOPAD.decode(text.as_bytes());
     let decoded = decoded.or_else(|_| BASE64URL.decode(text.as_bytes()));
     let report = |_| {

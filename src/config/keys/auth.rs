@@ -220,6 +220,9 @@ fn is_of_one_kind(node: Node<'_>, section: &Section<'_>) -> bool {
     let (basic, forward) = (section.peek("basic"), section.peek("forward"));
     let (kind, others): (_, &[&'static str]) = match (basic, forward) {
         (None, None) => {
+            if section.misspells("basic") || section.misspells("forward") {
+                return false;
+            }
             let error = Diagnostic::error("`auth` says neither `basic` nor `forward`");
             let error = error.at(node.spot(), "").help(HELP.to_owned());
             node.cx.report_absence(error);

@@ -135,7 +135,7 @@ fn cors(node: Node<'_>) -> Option<Option<Cors>> {
         max_age: None,
     };
     let walked = walk(&mut section, SETTINGS, &mut cors);
-    if !section.has("origins") {
+    if section.lacks("origins") {
         let error = Diagnostic::error("`cors` names no origin").at(node.spot(), "");
         node.cx.report_absence(error.help(help.to_owned()));
     }

@@ -163,7 +163,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
     let is_without_files = section.has("script") && !section.has("root") && !fastcgi.sendfile;
     match section.peek("fastcgi") {
         Some(node) if is_without_files => root = beside(node.cx.source, ""),
-        _ if !section.has("root") => report_no_root(section),
+        _ if section.lacks("root") => report_no_root(section),
         _ => {}
     }
     fastcgi.script = script_name(section).map(|(name, _)| name);

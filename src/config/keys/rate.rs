@@ -191,7 +191,7 @@ fn rate(key: &Key<'_>, node: Node<'_>) -> Option<Rate> {
         size_spot: key.spot(),
     };
     let walked = walk(&mut section, SETTINGS, &mut draft);
-    if !section.has("rate") {
+    if section.lacks("rate") {
         let error = Diagnostic::error(format!("{title} has no rate")).at(key.spot(), "");
         section.report_absence(error.help("add rate = \"10/m\"".to_owned()));
     }

@@ -232,7 +232,7 @@ fn server(
         hosts: Some(Vec::new()),
     };
     walk(&mut section, SETTINGS, &mut draft);
-    if !section.has("listen") {
+    if section.lacks("listen") {
         report_no_address(node, "server");
     }
     let policy = refine(&mut section, Level::Server, outer);
@@ -245,6 +245,10 @@ fn server(
         public: exposure::public_listener(&draft.listen),
     };
     let routes = routes(node, section.take(ROUTES.key), outer);
+    if section.misspells("hosts") {
+        // Reported as such: it is no server for any host.
+        draft.hosts = None;
+    }
     section.close();
     if let Some(hosts) = &draft.hosts {
         claims.add(&draft.listen, hosts, node);

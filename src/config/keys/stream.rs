@@ -149,10 +149,10 @@ fn stream(node: Node<'_>, claims: &mut ListenClaims<'_>) -> Option<Stream> {
     let mut section = node.section("`[[stream]]`", None)?;
     let mut stream = Stream::default();
     let walked = walk(&mut section, SETTINGS, &mut stream);
-    if !section.has("listen") {
+    if section.lacks("listen") {
         report_no_address(node, "stream");
     }
-    if !section.has("proxy") {
+    if section.lacks("proxy") {
         let help = "add proxy = \"127.0.0.1:5432\", or the name of an upstream".to_owned();
         let error = Diagnostic::error("this stream leads nowhere");
         node.cx.report_absence(error.at(node.spot(), "").help(help));

@@ -223,10 +223,10 @@ fn route_test(node: Node<'_>, servers: &[Server]) -> Option<RouteTest> {
     let mut section = node.section("`[[test]]`", None)?;
     let mut draft = Draft::default();
     let walked = walk(&mut section, SETTINGS, &mut draft);
-    if !section.has("request") {
+    if section.lacks("request") {
         report_missing(node, "this test has no request", "add request = \"GET /\"");
     }
-    if !section.has("expect") {
+    if section.lacks("expect") {
         report_missing(node, "this test expects nothing", EXPECT_HELP);
     }
     section.close();

@@ -235,12 +235,12 @@ fn read(node: Node<'_>, more: &'static [Setting<Draft, Tls>]) -> Option<NamedCer
             let message = format!("`acme = true` stands for `{key}`, and both are here");
             section.report(Diagnostic::error(message).at(file.spot(), ""));
         }
-        if !is_issued && !section.has(key) {
+        if !is_issued && section.lacks(key) {
             let error = Diagnostic::error(format!("`tls` names no `{key}`")).at(node.spot(), "");
             section.report_absence(error.help(HELP.to_owned()));
         }
     }
-    let has_authorities = section.has("client_ca");
+    let has_authorities = !section.lacks("client_ca");
     if let (Some(client), false) = (section.peek("client"), has_authorities)
         && walked.took("client")
     {

@@ -134,7 +134,7 @@ fn read(node: Node<'_>) -> Option<Tracing> {
         tracing: Tracing::to(nowhere),
     };
     walk(&mut section, SETTINGS, &mut draft);
-    if !section.has("endpoint") {
+    if section.lacks("endpoint") {
         let message = "`[tracing]` does not say where the collector takes spans";
         let error = Diagnostic::error(message).at(node.spot(), "");
         let help = "add endpoint = \"http://127.0.0.1:4318\"".to_owned();

@@ -186,7 +186,7 @@ pub(crate) fn app(key: &Key<'_>, node: Node<'_>) -> Option<App> {
         stop_timeout: Duration::from_secs(10),
     };
     let walked = walk(&mut section, SETTINGS, &mut app);
-    if !section.has("command") {
+    if section.lacks("command") {
         let error = Diagnostic::error(format!("{title} has no command"));
         section.report_absence(error.at(key.spot(), "").help(HELP.to_owned()));
     }

@@ -59,7 +59,7 @@ pub(super) fn balance(section: &Section<'_>, way: Option<Way>, hash: Option<Hash
         }
     };
     let is_other_way = way.is_some_and(|way| way != Way::Hash);
-    if is_other_way || !section.has("balance") {
+    if is_other_way || section.lacks("balance") {
         let message = "`hash` chooses no server without balance = \"hash\"";
         let diagnostic = if is_other_way {
             Diagnostic::warning(message)
@@ -72,7 +72,7 @@ pub(super) fn balance(section: &Section<'_>, way: Option<Way>, hash: Option<Hash
     match (way, hash) {
         (Some(Way::Hash), Some(key)) => Balance::Hash(key),
         (Some(Way::Hash), None) => {
-            if !section.has("hash") {
+            if section.lacks("hash") {
                 let message = "balance = \"hash\" needs `hash`, which says what is hashed";
                 let help = "add hash = \"client\", \"path\", \"header NAME\" or \"cookie NAME\"";
                 report("balance", Diagnostic::error(message), help);

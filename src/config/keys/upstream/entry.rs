@@ -304,7 +304,7 @@ pub(super) fn upstream(key: &Key<'_>, node: Node<'_>) -> Option<Placed> {
         tls: None,
     };
     let walked = walk(&mut section, SETTINGS, &mut draft);
-    if !section.has("servers") {
+    if section.lacks("servers") {
         let help = "add servers = [\"127.0.0.1:8000\"]".to_owned();
         let error = Diagnostic::error(format!("{title} has no servers"));
         section.report_absence(error.at(key.spot(), "").help(help));

@@ -151,7 +151,7 @@ pub(super) fn health(node: Node<'_>) -> Option<HealthCheck> {
         falls: 3,
     };
     let walked = walk(&mut section, SETTINGS, &mut health);
-    if !section.has("path") {
+    if section.lacks("path") {
         let error = Diagnostic::error("`health` says nothing to ask for").at(node.spot(), "");
         section.report_absence(error.help(HELP.to_owned()));
     }

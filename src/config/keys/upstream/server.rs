@@ -145,7 +145,7 @@ fn server(node: Node<'_>) -> Option<UpstreamServer> {
             let mut section = node.section("a server", None)?;
             let mut server = UpstreamServer::at(UpstreamAddress::Unix(PathBuf::new()));
             let walked = walk(&mut section, SETTINGS, &mut server);
-            if !section.has("address") {
+            if section.lacks("address") {
                 let error = Diagnostic::error("this server has no address").at(node.spot(), "");
                 node.cx.report_absence(error.help(help.to_owned()));
             }

@@ -166,7 +166,7 @@ pub(super) fn tls(node: Node<'_>) -> Option<NamedConnector> {
         (&certificate, "key", "me.key"),
         (&key, "certificate", "me.pem"),
     ] {
-        if let (Some(given), false) = (given, section.has(missing)) {
+        if let (Some(given), true) = (given, section.lacks(missing)) {
             let message =
                 format!("a certificate and its key belong together: `{missing}` is missing");
             let help = format!("add {missing} = \"{file}\"");
