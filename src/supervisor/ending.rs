@@ -84,9 +84,13 @@ impl Supervisor {
 
     /// Drops every listening socket. The system closes a socket when its last holder drops it: once
     /// the workers have dropped theirs, the system refuses connections.
+    ///
+    /// A command that still waits its turn is dropped with its reply: `control::ask` answers 503, and the client asks
+    /// again. No signal to stop is among what waits, because a stop comes first.
     fn close_sockets(&mut self) {
         self.sockets = Sockets::default();
         self.control = None;
+        self.deferred.clear();
     }
 }
 

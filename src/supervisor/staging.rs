@@ -29,7 +29,8 @@ const TRIAL_IS_OVER: &str =
 pub(super) enum Meanwhile {
     /// It was attended to.
     Done,
-    /// It asks the server to stop, and is deferred until nothing is waited for any more.
+    /// It asks the server to stop, and is deferred until nothing is waited for any more. It comes before what waits
+    /// already: a server that is to stop is not upgraded first.
     Stop,
     /// It is what was waited for, or has to wait.
     Left(Event),
@@ -112,12 +113,12 @@ impl Supervisor {
                 verb: ControlVerb::Stop { .. },
                 ..
             }) => {
-                self.deferred.push_back(event);
+                self.deferred.push_front(event);
                 return Meanwhile::Stop;
             }
             // `tidegate serve` has nothing to read again: its terminal was closed.
             Event::Signal(SIGHUP) if self.file.is_none() => {
-                self.deferred.push_back(event);
+                self.deferred.push_front(event);
                 return Meanwhile::Stop;
             }
             Event::WorkerEnded(id) => {

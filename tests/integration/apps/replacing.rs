@@ -1,5 +1,6 @@
 //! Reloads, restarts and upgrades: new processes take over, and no request fails.
 
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -313,6 +314,48 @@ fn commands_do_not_wait_for_a_successor() {
     }
 }
 
+/// An application that is not ready until there is a file `go`.
+const UNTIL_GO: &str = "command = ['sh', '-c', 'echo waits; until [ -e go ]; do sleep 0.05; done; exec python3 app.py $0', '${SOCKET}']";
+
+/// A server with one application, of which a reload waits for another version, and an upgrade for the reload.
+fn with_upgrade_waiting() -> Server {
+    let server = site(&program("1")).start();
+    wait_for_instances(&server, 1, "ready");
+    server.configure(configuration(UNTIL_GO));
+    server.signal(Signal::HUP);
+    server.wait_for_line(|line| line.ends_with("]: waits"));
+    server.signal(Signal::USR2);
+    ended_with(0, &server.command_line(&["status"]));
+    server
+}
+
+/// The upgrade was carried out first, and the new process served on.
+#[test]
+fn a_stop_comes_before_an_upgrade_that_waits() {
+    let mut server = with_upgrade_waiting();
+    server.signal(Signal::TERM);
+    assert!(server.wait().expect("our own child").success());
+    let lines = server.diagnostics();
+    assert!(
+        !lines.iter().any(|line| line.contains("upgrade")),
+        "{lines:?}"
+    );
+}
+
+/// It was answered by nobody, and the process that it had reached never ended.
+#[test]
+fn a_command_behind_an_upgrade_is_answered_by_the_successor() {
+    let server = with_upgrade_waiting();
+    let mut restart = server.command_for(&["restart-app", "app"]);
+    let restart = restart.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let restart = restart.spawn().expect("it is our program");
+    ended_with(0, &server.command_line(&["status"]));
+    server.directory().write("go", "");
+    let told = ended_with(0, &restart.wait_with_output().expect("it ends"));
+    assert!(told.contains("app app: new processes are asked"), "{told}");
+    crate::upgrade::stop(server);
+}
+
 /// Further sockets, of more workers or of a new address, took connections while nothing accepted from them
 /// yet; a refusal reset those connections, and left a socket with its new permissions.
 #[test]
@@ -334,8 +377,7 @@ fn connections_do_not_wait_for_an_application() {
         .write("config.toml", lines(1, ip, &program("1")));
     let server = server.run_from("config.toml").start();
     wait_for_instances(&server, 1, "ready");
-    let waiting = "command = ['sh', '-c', 'echo waits; until [ -e go ]; do sleep 0.05; done; exec python3 app.py $0', '${SOCKET}']";
-    server.configure(lines(8, &listen("0600"), waiting));
+    server.configure(lines(8, &listen("0600"), UNTIL_GO));
     server.signal(Signal::HUP);
     server.wait_for_line(|line| line.ends_with("]: waits"));
     for _ in 0..40 {
