@@ -17,9 +17,13 @@ use crate::transfer::send::BYTES_PER_TURN;
 use crate::transfer::{InputBuffer, READ_SIZE};
 use crate::transport::Transport;
 
-/// Octets of unwanted content that are read and dropped for the sake of the connection. Past it,
-/// closing is cheaper for both sides.
+/// How many octets of unwanted content are read and dropped to keep the connection. For more, closing is cheaper for
+/// both sides; the response says that the connection closes.
 const MAX_DRAINED: u64 = 256 * 1024;
+
+/// The same for content in the chunked coding, whose length is not known when the response says whether the connection
+/// persists.
+const MAX_DRAINED_CHUNKS: u64 = 16 * 1024 * 1024;
 
 /// Bytes of a buffer that is kept for what is read next. A larger one is freed: the client may take its
 /// time.
@@ -129,11 +133,13 @@ impl<'c> Receiving<'c> {
         }
     }
 
-    /// Reads what is left and drops it. Returns whether it was complete within [`MAX_DRAINED`]. `max_content` is
-    /// for what is made use of: the response has promised a connection that persists, whatever is dropped.
+    /// Reads what is left of the content and drops it, because the response has promised a connection that persists.
+    /// Returns whether the end came. Chunks are read up to `max_content`, as a handler would have read them, but
+    /// no more than [`MAX_DRAINED_CHUNKS`].
     pub(crate) async fn drain(&self) -> bool {
         let mut dropped = Vec::new();
-        let max = self.length.get() + MAX_DRAINED;
+        let taken = self.limits.max_content.min(MAX_DRAINED_CHUNKS);
+        let max = self.length.get() + taken.max(MAX_DRAINED);
         while !self.is_ended() {
             if self.read(&mut dropped, max).await.is_err() {
                 return false;

@@ -260,13 +260,23 @@ fn too_much_unwanted_content_closes_the_connection() {
     client.finish_sending();
     let response = client.last_response();
     assert_eq!((response.status, response.says_close()), (200, true));
-    // The server learns that the content is too large only after its response has begun.
-    let mut client = server.connect();
-    client.send("GET /a.txt HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
-    client.send(format!("{:x}\r\n", content.len()));
-    client.send(&content);
-    client.send(["\r\n0\r\n\r\n", HIDDEN].concat());
-    client.finish_sending();
+    // Of chunks, the server learns only after its response has begun that they are more than `max_content`.
+    let send_chunks = |chunks: usize| {
+        let mut client = server.connect();
+        client.send("GET /a.txt HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for _ in 0..chunks {
+            client.send(format!("{:x}\r\n", content.len()));
+            client.send(&content);
+            client.send("\r\n");
+        }
+        client.send(["0\r\n\r\n", HIDDEN].concat());
+        client.finish_sending();
+        client
+    };
+    assert_eq!(send_chunks(2).last_response().status, 200);
+    let mut client = send_chunks(1);
+    let response = client.response();
+    assert_eq!((response.status, response.says_close()), (200, false));
     assert_eq!(client.last_response().status, 200);
 }
 
