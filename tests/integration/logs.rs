@@ -314,6 +314,28 @@ fn what_keeps_a_server_from_starting_is_as_check_prints_it_elsewhere() {
 }
 
 /// Warnings stood in the report of what had changed, whose level is info.
+/// The line of an exchange that was under way went by the new configuration: it stood in the log of no route, and
+/// with the secret that the old one left out.
+#[test]
+fn a_line_is_written_as_the_configuration_says_that_its_exchange_began_with() {
+    let upstream = Upstream::listen();
+    let log = "format = '/old {target}'\nredact = { query = ['secret'] }\n\
+        [[log.access]]\npath = 'access.log'\nwhen = { route = '/old' }";
+    let routes = format!("'/old' = {{ proxy = '{}' }}", upstream.url());
+    let server = Site::new(&routes).top("workers = 1").log(log).start();
+    let mut client = server.connect();
+    client.send("GET /old?secret=1 HTTP/1.1\r\nHost: h\r\n\r\n");
+    let mut asked = upstream.accept();
+    asked.request();
+    let text = server.directory().read("config.toml");
+    server.configure(text.replace("/old", "/new").replace("'secret'", "'other'"));
+    ended_with(0, &server.command_line(&["reload"]));
+    asked.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.response().status, 204);
+    let lines = lines_of(server, &["access.log"]);
+    assert_eq!(lines, [["/old /old?secret=[redacted]"]]);
+}
+
 #[test]
 fn warnings_of_a_reload_are_written_as_warnings() {
     let server = site("access = false").start();

@@ -198,7 +198,8 @@ fn record(
     };
     let mut record = subject.record(client, outcome, duration);
     record.upstream = note.map(upstream_record);
-    worker.publish_record(record, (trace, is_failure), now);
+    let began_with = subject.generation();
+    worker.publish_record(record, (trace, is_failure), (now, began_with));
 }
 
 fn upstream_record(note: &UpstreamNote) -> UpstreamRecord<'_> {

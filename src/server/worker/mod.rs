@@ -325,16 +325,18 @@ impl Worker {
     /// Hands a record, which is made at `now`, to the access logs and to those who follow, and makes the spans
     /// of the exchange of it if its `trace` is recorded; for
     /// [`finish`](crate::server::exchange::outcome::finish) alone. If it `is_failure`, those who look later
-    /// get it, too.
+    /// get it, too. Its line follows the settings of `began_with`, the generation that the exchange began with; `None`:
+    /// those of the current one.
     pub(in crate::server) fn publish_record(
         self: &Rc<Self>,
         record: AccessRecord<'_>,
         (trace, is_failure): (Option<&Trace>, bool),
-        now: Instant,
+        (now, began_with): (Instant, Option<&Generation>),
     ) {
         let mut room = Redacted::default();
         let mut record = record;
-        let generation = self.generation.borrow();
+        let current = self.generation.borrow();
+        let generation = began_with.unwrap_or(&current);
         redact(&mut record, &generation.log.redact, &mut room);
         if let (Some(trace), Some(tracing)) = (trace, &generation.tracing) {
             tracing.record(&record, trace);

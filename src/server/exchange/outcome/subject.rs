@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Outcome;
 use crate::address::ClientAddress;
+use crate::generation::Generation;
 use crate::http::fields::Known;
 use crate::http::request::{RequestHead, request_line};
 use crate::log::record::AccessRecord;
@@ -169,6 +170,15 @@ impl<'e> Subject<'e> {
         };
         let line = String::from_utf8_lossy(line);
         secrets::named(line.rsplit_once(' ').map_or(&line, |(front, _)| front))
+    }
+
+    /// The generation that the exchange began with; `None` for a tunnel, which keeps no generation alive, and where the
+    /// request could not be read.
+    pub(super) fn generation(&self) -> Option<&Generation> {
+        match self {
+            Self::Request(exchange, _) => Some(exchange.generation),
+            Self::Head(..) | Self::Line(..) | Self::Kept(_) => None,
+        }
     }
 
     /// The trace that the exchange belongs to, if it has one.
