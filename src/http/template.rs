@@ -219,11 +219,10 @@ fn first_segment(path: &[u8]) -> &[u8] {
 
 /// Appends a path, which is empty or begins with a slash.
 fn push_path(path: &[u8], is_sent: bool, to: (Place, Area), out: &mut Vec<u8>) {
-    // Its slash ends the authority.
-    let to = match to {
-        (Place::Uri, Area::Authority) => (Place::Uri, Area::Path),
-        to => to,
-    };
+    // Its slash ends the authority, also an empty one: without that slash, its first segment would be the host.
+    if to == (Place::Uri, Area::Authority) {
+        return push_piece(path, is_sent, (Place::Uri, Area::Path), out);
+    }
     let is_path = matches!(to, (Place::Uri, Area::Path) | (Place::File, _));
     match path.strip_prefix(b"/") {
         Some(rest) if is_path && out.last() == Some(&b'/') => push_piece(rest, is_sent, to, out),

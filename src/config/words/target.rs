@@ -1,9 +1,9 @@
 //! What a redirect leads to, what a rewrite asks a handler for, and the files that `try` names.
 
+use super::redirect_host::check_host;
 use super::request_text::{parse_strictly, refuse_foreign};
 use crate::config::complaint::fault::Fault;
-use crate::config::model::{RequestText, TextPart, Variable};
-use crate::http::template::Area;
+use crate::config::model::RequestText;
 
 /// Reads the target of a redirect. It goes into `Location` (RFC 9110 §10.2.2), so it must be a URI
 /// reference: visible ASCII. Whether the route has the parameters is for the caller to check.
@@ -14,45 +14,8 @@ pub(crate) fn parse_redirect(target: &str) -> Result<RequestText, Fault> {
     }
     refuse_octets(target, "a redirect's target")?;
     let parsed = parse_strictly(target)?;
-    refuse_open_redirect(&parsed)?;
+    check_host(&parsed)?;
     Ok(parsed)
-}
-
-/// Refuses a target whose host or scheme a client could choose: a link to this server would lead anywhere.
-fn refuse_open_redirect(target: &RequestText) -> Result<(), Fault> {
-    let mut before = String::new();
-    let mut parts = target.parts.iter().peekable();
-    while let Some(part) = parts.next() {
-        let variable = match part {
-            TextPart::Text(text) => {
-                before.push_str(text);
-                continue;
-            }
-            TextPart::Variable(variable) => variable,
-        };
-        let is_first = before.is_empty();
-        // The dot of a fully qualified name ends the host, too.
-        let begins_label = |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        let ends_label = matches!(
-            parts.peek(),
-            Some(TextPart::Text(text)) if text.strip_prefix('.').is_some_and(begins_label)
-        );
-        let is_in_authority = Area::behind(&before) == Area::Authority;
-        let is_safe = match variable {
-            Variable::Path | Variable::Rest => true,
-            Variable::Scheme => is_first || !is_in_authority,
-            Variable::Host => !is_first,
-            _ => !is_first && (!is_in_authority || ends_label),
-        };
-        if !is_safe {
-            let written = &target.written;
-            let message = "a client would say where this redirect leads";
-            let help = "begin it with a path, \"/\", or with a host, \"https://example.com/\"";
-            return Err(Fault::new(0..written.len(), message).help(help));
-        }
-        before.push('x');
-    }
-    Ok(())
 }
 
 /// Reads the path, and perhaps the query, that a handler is asked for. It becomes a request-target
@@ -147,6 +110,7 @@ fn refuse_octets(target: &str, place: &str) -> Result<(), Fault> {
 mod tests {
     use super::*;
     use crate::config::complaint::fault::assert_faults;
+    use crate::config::model::{TextPart, Variable};
 
     #[test]
     fn finds_variables() {
@@ -209,6 +173,85 @@ mod tests {
     }
 
     #[test]
+    fn refuses_a_target_that_a_client_would_complete() {
+        for target in [
+            "https://",
+            "http://",
+            "HTTPS://",
+            "ws://",
+            "//",
+            "///",
+            "https:",
+            "https:/",
+            "https:///",
+            "{scheme}:",
+            "{scheme}://",
+            "https://{rest}",
+            "https://{path}",
+            "https:{path}",
+            "https:/{rest}",
+            "https:{rest}//",
+            "https:{query}//example.com/",
+            "{scheme}://{rest}",
+            "https://?a",
+            "https://#a",
+            "///{rest}",
+            "//{path}",
+            "//{rest}/",
+            "/\\{rest}",
+            "\\\\{rest}",
+            "/\\",
+            "https:\\\\{path}",
+            "https:\\",
+            "https://{rest}example.com",
+            "https://example.com{rest}{id}",
+            "https://user@{id}",
+            "https://{id}@example.com",
+            "https://example.com:{id}",
+            "https://{id}.com",
+            "https://{id}.com:443/",
+            "https://{id}.7",
+            "https://{id}.example.0x7",
+            "x-app://{id}/",
+            "{rest}{id}",
+            "{rest}https://{id}",
+            "htt{id}",
+            "ab{id}:c",
+            "{scheme}{id}",
+        ] {
+            let fault = parse_redirect(target).expect_err(target);
+            let message = "a client would say where this redirect leads";
+            assert_eq!(fault.message, message, "{target}");
+            assert!(fault.help.is_some(), "{target}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_host_that_is_none() {
+        let cases = [
+            ("http://[::1", 0..11, "`[::1` is no host"),
+            ("http://[::1]x/", 0..14, "`[::1]x` is no host"),
+            (
+                "https://example.com:99999",
+                0..25,
+                "`example.com:99999` is no",
+            ),
+            ("https://example.com:port/a", 0..26, "is no host"),
+            ("//a|b/", 0..6, "`a|b` is no host"),
+            ("https://:80/", 0..12, "`:80` is no host"),
+            ("https://user@", 0..13, "`` is no host"),
+            ("https://{host}:x{path}", 0..22, "`x:x` is no host"),
+            ("https:example.com/", 0..18, "not 0"),
+            ("https:/example.com/", 0..19, "not 1"),
+            ("https:///example.com", 0..20, "not 3"),
+            ("///example.com", 0..14, "not 3"),
+            ("/a\\b", 2..3, "cannot stand"),
+            ("/a?b=\\", 5..6, "cannot stand"),
+        ];
+        assert_faults(parse_redirect, &cases);
+    }
+
+    #[test]
     fn a_client_may_say_a_part_of_where_a_redirect_leads() {
         for target in [
             "{path}",
@@ -218,6 +261,28 @@ mod tests {
             "https://example.com{path}",
             "/a{id}?{query}",
             "//cdn.example/{id}",
+            "https://example.com",
+            "https://example.com:8443{rest}",
+            "https://user:word@[2001:db8::1]:80/",
+            "https://{host}:8443{path}",
+            "https://{id}.internal/",
+            "https://{id}.example.com./",
+            "https://example.com?{query}",
+            "{path}/",
+            "{rest}/index.html",
+            "{path}/{query}",
+            "/{rest}",
+            "/{host}:{id}",
+            "/a:b",
+            "?a={query}",
+            "#{id}",
+            "example.com/new",
+            "example.com:8080/new",
+            "a/{id}",
+            "mailto:{id}@example.com",
+            "x-app://open",
+            "x-app://",
+            "x-app://{path}",
         ] {
             assert!(parse_redirect(target).is_ok(), "{target}");
         }

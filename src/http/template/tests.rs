@@ -101,6 +101,8 @@ fn a_slash_before_a_path_is_not_doubled() {
             &[text("https://"), Part::Host, Part::Path],
             "https://example.com/a/b",
         ),
+        // An empty host stays empty.
+        (&[text("x-app://"), Part::Path], "x-app:///a/b"),
     ] {
         assert_eq!(filled(parts, &values, Place::Uri), expected);
     }
