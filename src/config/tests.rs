@@ -5,6 +5,7 @@
 //! them.
 
 use std::collections::BTreeSet;
+use std::env::VarError;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,11 @@ use crate::test_support::TemporaryDirectory;
 /// Relative, because the diagnostics contain it. Tests run in the package's directory.
 pub(super) const FIXTURES: &str = "tests/fixtures/config";
 
-pub(super) fn environment(name: &str) -> Option<String> {
-    (name == "WEB_ROOT").then(|| "www".to_owned())
+pub(super) fn environment(name: &str) -> Result<String, VarError> {
+    match name {
+        "WEB_ROOT" => Ok("www".to_owned()),
+        _ => Err(VarError::NotPresent),
+    }
 }
 
 /// A program with one handler, `greet`, which takes a `greeting`.

@@ -19,7 +19,7 @@ impl<'a> Surroundings<'a> {
     /// The environment of this process, and these handlers.
     pub(crate) fn of_process(handlers: &'a Handlers) -> Self {
         Self {
-            environment: &|name| std::env::var(name).ok(),
+            environment: &|name| std::env::var(name),
             handlers,
             look_up: &|name, port| {
                 let found = (name, port).to_socket_addrs();

@@ -3,11 +3,13 @@
 //! A dollar before any other character stands for itself. As in a shell, the default is also used for
 //! a variable that is empty. A default ends at the first `}`, and is not expanded: another variable in it is a mistake.
 
+use std::env::VarError;
+
 use crate::config::complaint::fault::Fault;
 use crate::config::model::{Endpoint, Template, TemplatePart};
 
-/// Looks a variable up. The caller passes it in, so that tests do not depend on the process.
-pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// Looks a variable up, as [`std::env::var`] does. The caller passes it in, so that tests do not depend on the process.
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Result<String, VarError>;
 
 /// Replaces every variable in `text`.
 pub(crate) fn expand(text: &str, environment: Environment<'_>) -> Result<String, Fault> {
@@ -103,10 +105,16 @@ fn value_of(reference: &str, start: usize, environment: Environment<'_>) -> Resu
             .help("write `${NAME:-default}` with a default that is no variable itself"));
     }
     match (environment(name), default) {
-        (Some(value), None) => Ok(value),
-        (Some(value), Some(_)) if !value.is_empty() => Ok(value),
+        (Ok(value), None) => Ok(value),
+        (Ok(value), Some(_)) if !value.is_empty() => Ok(value),
+        // A default in its place would hide the mistake.
+        (Err(VarError::NotUnicode(_)), _) => Err(Fault::new(
+            range,
+            format!("the value of the environment variable `{name}` is not UTF-8"),
+        )
+        .help("set it to text in UTF-8")),
         (_, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(Fault::new(
+        (Err(VarError::NotPresent), None) => Err(Fault::new(
             range,
             format!("the environment variable `{name}` is not set"),
         )
@@ -129,14 +137,19 @@ fn unclosed(range: std::ops::Range<usize>) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
     use crate::config::complaint::fault::assert_faults;
 
-    fn lookup(name: &str) -> Option<String> {
-        [("HOME", "/home/a"), ("EMPTY", "")]
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, v)| (*v).to_owned())
+    fn lookup(name: &str) -> Result<String, VarError> {
+        match name {
+            "HOME" => Ok("/home/a".to_owned()),
+            "EMPTY" => Ok(String::new()),
+            "LATIN" => Err(VarError::NotUnicode(OsString::from_vec(b"\xe9".to_vec()))),
+            _ => Err(VarError::NotPresent),
+        }
     }
 
     #[test]
@@ -190,6 +203,16 @@ mod tests {
     fn refuses_what_has_no_value_and_says_where() {
         let cases = [
             ("a/${NONE}/b", 2..9, "`NONE` is not set"),
+            (
+                "a/${LATIN}",
+                2..10,
+                "value of the environment variable `LATIN` is not UTF-8",
+            ),
+            (
+                "${LATIN:-x}",
+                0..11,
+                "value of the environment variable `LATIN` is not UTF-8",
+            ),
             ("${}", 0..3, "`` is not the name"),
             ("${1A}", 0..5, "`1A` is not the name"),
             ("x${HOME", 1..7, "without its `}`"),

@@ -12,7 +12,7 @@ pub(super) fn report_missing_program(node: Node<'_>, process: &AppProcess) -> bo
     let path = match own_path {
         Some((_, path)) => path.fill(""),
         None => {
-            (node.cx.surroundings.environment)("PATH").unwrap_or_else(|| DEFAULT_PATH.to_owned())
+            (node.cx.surroundings.environment)("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned())
         }
     };
     let program = process.command[0].fill("");
