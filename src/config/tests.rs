@@ -556,6 +556,38 @@ fn a_byte_order_mark_is_no_column() {
     );
 }
 
+/// A link in the sites that leads nowhere was left out, and a reload took its site down.
+#[test]
+fn a_link_that_an_include_matches_leads_to_a_file() {
+    let server = "[[server]]\nlisten = '127.0.0.1:0'\nroutes.'/' = { respond = 'a' }\n";
+    for (link, entry) in [
+        ("sites/a.toml", "sites/*.toml"),
+        ("sites/a.toml", "sites/a.toml"),
+        ("sites/a", "sites/*/site.toml"),
+        ("sites/a", "sites/*/*.toml"),
+    ] {
+        let directory = TemporaryDirectory::new("link");
+        let main = directory.path().join("main.toml");
+        directory.write(
+            "main.toml",
+            format!("include = '{entry}'\n{server}").as_bytes(),
+        );
+        directory.write("sites/README", b"");
+        let link = directory.path().join(link);
+        std::os::unix::fs::symlink("gone/here", &link).expect("the directory is ours");
+        let report = rendered(&main);
+        for words in [
+            "main.toml:1:11",
+            "leads to `gone/here`",
+            "remove the link",
+            &format!("`{}`", link.display()),
+        ] {
+            assert!(report.contains(words), "{entry}: {words} in {report}");
+        }
+        assert!(report.contains("1 error in"), "{entry}: {report}");
+    }
+}
+
 #[test]
 fn no_damage_to_a_file_stops_the_diagnosis() {
     let name = Path::new(FIXTURES).join("good_everything.toml");

@@ -14,11 +14,11 @@ use toml::de::DeTable;
 use super::checked::Inputs;
 use super::read::read_whole;
 use super::text::{invalid_utf8, source};
-use super::wildcard::{Listing, Wildcard, has_wildcard};
+use super::wildcard::{Listing, Wildcard, has_wildcard, is_absent};
 use crate::config::complaint::diagnostic::{Diagnostic, Source};
 use crate::config::keys::hints::vocabulary;
 use crate::config::tree::node::{Context, Text};
-use crate::config::tree::paths::{beside, report_path};
+use crate::config::tree::paths::{beside, forbidding, report_path};
 use crate::config::tree::section::Section;
 use crate::config::tree::surroundings::Surroundings;
 use crate::config::tree::survey::Surveys;
@@ -96,7 +96,7 @@ impl Files {
         let bytes = match read_whole(path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                report_path(text, path, unreadable(path, &error));
+                report_unreadable(text, path, &error);
                 self.inputs.missing.push(path.to_owned());
                 return None;
             }
@@ -140,8 +140,7 @@ fn named(text: &Text<'_>, listings: &mut Vec<Listing>) -> Vec<PathBuf> {
             paths
         }
         Err((path, error)) => {
-            let message = format!("cannot list `{}`: {error}", path.display());
-            report_path(text, &path, message);
+            report_unreadable(text, &path, &error);
             Vec::new()
         }
     }
@@ -189,8 +188,12 @@ fn expand(
             listings.push(listing);
         }
         paths = deeper;
+        if components.peek().is_some() {
+            paths.iter().try_for_each(|path| refuse_dangling(path))?;
+        }
     }
-    paths.retain(|path| path.exists());
+    // A link that leads nowhere stays: reading it reports that.
+    paths.retain(|path| !is_absent(path));
     Ok(paths)
 }
 
@@ -199,13 +202,35 @@ fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> String {
+/// Refuses a directory that is a link that leads nowhere: files below it are missing.
+fn refuse_dangling(path: &Path) -> Result<(), (PathBuf, io::Error)> {
+    match path.metadata() {
+        Err(error) if !is_absent(path) => Err((path.to_owned(), error)),
+        _ => Ok(()),
+    }
+}
+
+/// Reports that `path`, which `text` stands for, cannot be read.
+fn report_unreadable(text: &Text<'_>, path: &Path, error: &io::Error) {
     let shown = path.display();
-    match error.kind() {
-        io::ErrorKind::NotFound => format!("there is no file `{shown}`"),
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => match path.read_link() {
+            Ok(target) => return report_link(text, path, &target),
+            Err(_) => format!("there is no file `{shown}`"),
+        },
         io::ErrorKind::IsADirectory => {
             format!("`{shown}` is a directory; write \"{shown}/*.toml\"")
         }
-        _ => format!("cannot read `{shown}`: {error}"),
-    }
+        _ => format!("cannot read `{shown}`: {error}{}", forbidding(path, error)),
+    };
+    report_path(text, path, message);
+}
+
+/// Reports the link at `path`, which leads to `target`, where nothing stands.
+fn report_link(text: &Text<'_>, path: &Path, target: &Path) {
+    let (shown, target) = (path.display(), target.display());
+    let message = format!("the link `{shown}` leads to `{target}`, and nothing is there");
+    let error = Diagnostic::error(message).at(text.node.spot(), "");
+    let help = "remove the link, or let it lead to what is to be included".to_owned();
+    text.node.cx.report(error.help(help));
 }

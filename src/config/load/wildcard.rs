@@ -30,7 +30,8 @@ impl Wildcard {
         self.is_last
     }
 
-    /// The names of the files or directories that it matches now; none if there is no such directory.
+    /// The names of the files or directories that it matches now, links that lead nowhere included; none if there is no
+    /// such directory.
     ///
     /// # Errors
     /// If the directory cannot be listed.
@@ -42,10 +43,10 @@ impl Wildcard {
         };
         names.retain(|name| {
             let path = self.directory.join(name);
-            if self.is_last {
-                path.symlink_metadata().is_ok()
-            } else {
-                path.is_dir()
+            match path.metadata() {
+                Ok(metadata) => self.is_last || metadata.is_dir(),
+                // A link that leads nowhere stays: the caller reports it.
+                Err(_) => !is_absent(&path),
             }
         });
         Ok(names)
@@ -93,6 +94,12 @@ impl Listing {
         let join = |name| self.wildcard.directory.join(name);
         self.names.iter().map(join)
     }
+}
+
+/// Whether nothing stands at `path`, not even a link that leads nowhere. What stands in a directory into which this user
+/// may not look counts as absent, so that `/srv/*/site.toml` goes past `lost+found`.
+pub(super) fn is_absent(path: &Path) -> bool {
+    path.symlink_metadata().is_err()
 }
 
 /// Whether `text` has `*` or `?`.

@@ -86,7 +86,7 @@ pub(crate) fn readable_file(text: &Text<'_>) -> Option<PathBuf> {
 }
 
 /// For a path that the system forbids, where it does: ` (may not look into the directory …)`.
-fn forbidding(path: &Path, error: &io::Error) -> String {
+pub(crate) fn forbidding(path: &Path, error: &io::Error) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let is_known = |above: &&Path| std::fs::metadata(above).is_ok();
     match path.ancestors().find(is_known) {
