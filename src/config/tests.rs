@@ -588,6 +588,26 @@ fn a_link_that_an_include_matches_leads_to_a_file() {
     }
 }
 
+/// `*.inc` was beside the file in a directory without a name, of which there is none.
+#[test]
+fn an_include_that_matches_nothing_beside_the_file_is_good() {
+    let report = |entry: &str| {
+        let text = format!(
+            "include = '{entry}'\n[[server]]\nlisten = '127.0.0.1:0'\nroutes.'/' = {{ respond = 'a' }}\n"
+        );
+        let checked = parse(text, Path::new("a.toml"), surroundings());
+        checked.finish().expect(entry).warnings.to_string()
+    };
+    for entry in ["*.inc", "./*.inc", "src/*.inc", "./src/../*.inc"] {
+        assert_eq!(report(entry), "", "{entry}");
+    }
+    let warning = report("gone/*.inc");
+    assert!(
+        warning.contains("there is no directory `gone`"),
+        "{warning}"
+    );
+}
+
 #[test]
 fn no_damage_to_a_file_stops_the_diagnosis() {
     let name = Path::new(FIXTURES).join("good_everything.toml");

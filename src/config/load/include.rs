@@ -132,7 +132,8 @@ fn named(text: &Text<'_>, listings: &mut Vec<Listing>) -> Vec<PathBuf> {
             // A directory for sites that holds none yet is a common state; one that is not there is a
             // slip.
             let listed = literal_part(directory, Path::new(&text.value));
-            if paths.is_empty() && !listed.is_dir() {
+            // An empty path is the current directory.
+            if paths.is_empty() && !Path::new(".").join(&listed).is_dir() {
                 let message = format!("there is no directory `{}`", listed.display());
                 let diagnostic = Diagnostic::warning(message).at(text.node.spot(), "");
                 text.node.cx.report(diagnostic);
