@@ -397,8 +397,13 @@ impl FieldChanges {
         if let Some(values) = values {
             let filled = self.filled.iter();
             for (name, template, _) in filled.filter(|(_, _, least)| *least <= scope) {
-                let mut value = Vec::new();
-                template.fill(values, Place::Field, &mut value);
+                let value = if name.eq_ignore_ascii_case("Location") {
+                    template.location(values)
+                } else {
+                    let mut value = Vec::new();
+                    template.fill(values, Place::Field, &mut value);
+                    value
+                };
                 changed.push(name, value);
             }
         }

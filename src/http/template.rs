@@ -130,6 +130,19 @@ impl Template {
         parts.any(|(part, _)| matches!(part, Part::Tail(_)))
     }
 
+    /// The text with the values of a request, as the value of `Location`. It begins with two slashes only if the
+    /// operator has written them: in `{path}/{query}` the path `/` would bring the first one.
+    pub(crate) fn location(&self, values: &Values<'_>) -> Vec<u8> {
+        let mut location = Vec::new();
+        self.fill(values, Place::Uri, &mut location);
+        let is_network_path =
+            matches!(self.0.first(), Some((Part::Text(text), _)) if text.starts_with("//"));
+        if !is_network_path {
+            drop_double_slash(&mut location);
+        }
+        location
+    }
+
     /// Appends the text with the values of a request to `out`, as a part of `place`.
     ///
     /// In a URI the slash before `{path}` or `{rest}` is not doubled. `{query}` behind a `?` or a `&` stands for
@@ -160,6 +173,22 @@ impl Template {
             out.pop();
         }
     }
+}
+
+/// Whether `reference`, the beginning of a URI reference, ends where its host would stand: behind `x-app://`, and not
+/// behind `/fetch/https://`. The slash of a path that follows ends an empty host: without it, the first segment would
+/// be the host.
+pub(crate) fn has_empty_authority(reference: &[u8]) -> bool {
+    let before = reference.strip_suffix(b"//");
+    before.is_some_and(|before| {
+        before.is_empty() || before.ends_with(b":") && !before.contains(&b'/')
+    })
+}
+
+/// Leaves one of the slashes at the start of `location`: behind two, a browser reads a host (RFC 3986 §4.2).
+fn drop_double_slash(location: &mut Vec<u8>) {
+    let slashes = location.iter().take_while(|octet| **octet == b'/').count();
+    location.drain(..slashes.saturating_sub(1));
 }
 
 /// Takes off the `&` before an empty query. Returns whether the `?` is before it.
@@ -219,10 +248,14 @@ fn first_segment(path: &[u8]) -> &[u8] {
 
 /// Appends a path, which is empty or begins with a slash.
 fn push_path(path: &[u8], is_sent: bool, to: (Place, Area), out: &mut Vec<u8>) {
-    // Its slash ends the authority, also an empty one: without that slash, its first segment would be the host.
-    if to == (Place::Uri, Area::Authority) {
+    if to == (Place::Uri, Area::Authority) && has_empty_authority(out) {
         return push_piece(path, is_sent, (Place::Uri, Area::Path), out);
     }
+    // Its slash ends the authority.
+    let to = match to {
+        (Place::Uri, Area::Authority) => (Place::Uri, Area::Path),
+        to => to,
+    };
     let is_path = matches!(to, (Place::Uri, Area::Path) | (Place::File, _));
     match path.strip_prefix(b"/") {
         Some(rest) if is_path && out.last() == Some(&b'/') => push_piece(rest, is_sent, to, out),

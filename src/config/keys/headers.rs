@@ -13,6 +13,7 @@ use crate::config::complaint::fault::Fault;
 use crate::config::model::{HeaderChanges, Policy, RequestText, TextPart};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::{Key, Section};
+use crate::config::words::redirect_host::check_host;
 use crate::config::words::request_text::parse_freely;
 use crate::config::words::values::{parse_field_name, parse_field_value, parse_media_type};
 use crate::config::words::written;
@@ -352,6 +353,9 @@ fn parse_value(name: &str, value: &str, message: Message) -> Result<RequestText,
         return Ok(parsed);
     }
     let fault = |message: &str| Fault::new(0..value.len(), message);
+    if name.eq_ignore_ascii_case("Location") && parsed.as_plain().is_none() {
+        check_host(&parsed)?;
+    }
     let name = FieldRule::of(name).name;
     let is_read_here = matches!(name, "Content-Type" | "ETag" | "Last-Modified" | "Vary");
     if is_read_here && parsed.as_plain().is_none() {
@@ -389,6 +393,23 @@ fn reason(role: FieldRole) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_does_not_say_where_a_location_leads() {
+        for (name, value, is_taken) in [
+            ("Location", "https://{id}/", false),
+            ("location", "//{rest}", false),
+            ("Location", "{query}", false),
+            ("Location", "https://{id}.example.com/", true),
+            ("Location", "{path}/{query}", true),
+            ("Location", "https://{host}{path}", true),
+            ("Location", "app:", true),
+            ("Content-Location", "{query}", true),
+        ] {
+            let found = parse_value(name, value, Message::Answer);
+            assert_eq!(found.is_ok(), is_taken, "{name}: {value}");
+        }
+    }
 
     #[test]
     fn a_value_that_the_server_goes_by_has_its_form() {

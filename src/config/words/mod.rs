@@ -15,7 +15,7 @@ pub(crate) mod pace;
 pub(crate) mod pattern;
 pub(crate) mod proxy;
 pub(crate) mod rate;
-mod redirect_host;
+pub(crate) mod redirect_host;
 pub(crate) mod request_text;
 pub(crate) mod target;
 pub(crate) mod units;

@@ -26,21 +26,26 @@ const CLIENT: char = '\u{2}';
 /// The schemes whose URLs have a host (WHATWG URL, "special scheme"), but for `file`, to which no browser follows a redirect.
 const SCHEMES_WITH_HOST: [&str; 5] = ["http", "https", "ws", "wss", "ftp"];
 
-/// Final labels that no registry gives names below (RFC 2606, RFC 6762, or by a resolution of ICANN).
-const PRIVATE_NAMES: [&str; 9] = [
+/// Final labels that no registry gives names below (RFC 2606, RFC 6762 §3 and appendix G, RFC 7686, or by a resolution
+/// of ICANN).
+const PRIVATE_NAMES: [&str; 13] = [
     "corp",
     "example",
     "home",
     "internal",
+    "intranet",
     "invalid",
     "lan",
     "local",
+    "localdomain",
     "localhost",
+    "onion",
+    "private",
     "test",
 ];
 
 /// Refuses a target whose host or scheme a client could choose, and one whose host is none.
-pub(super) fn check_host(target: &RequestText) -> Result<(), Fault> {
+pub(crate) fn check_host(target: &RequestText) -> Result<(), Fault> {
     let whole = 0..target.written.len();
     let is_network_path = plain_slashes(&target.written).starts_with("//");
     let readings = readings(target);
@@ -58,7 +63,8 @@ pub(super) fn check_host(target: &RequestText) -> Result<(), Fault> {
         let shown = authority.replace([HOST, CLIENT], "x");
         if slashes != 2 {
             let message = format!("two slashes stand before the host `{shown}`, not {slashes}");
-            return Err(Fault::new(whole, message).help(format!("write \"https://{shown}/\"")));
+            let scheme = split_scheme(text).map_or("https", |(scheme, _)| scheme);
+            return Err(Fault::new(whole, message).help(format!("write \"{scheme}://{shown}/\"")));
         }
         // User information is no part of the host (RFC 3986 §3.2.1).
         let host = shown.rsplit('@').next().unwrap_or(&shown);
@@ -70,7 +76,9 @@ pub(super) fn check_host(target: &RequestText) -> Result<(), Fault> {
             return Err(Fault::new(whole, message).help(help));
         }
     }
-    if let Some(at) = target.written.find('\\') {
+    let end = target.written.find(['?', '#']);
+    let before_query = &target.written[..end.unwrap_or(target.written.len())];
+    if let Some(at) = before_query.find('\\') {
         let fault = Fault::new(at..at + 1, "`\\` cannot stand in a redirect's target");
         return Err(fault.help("browsers take it for a slash; write `/`, or `%5C`"));
     }
@@ -93,7 +101,8 @@ fn readings(target: &RequestText) -> Vec<String> {
 /// What stands in `target` before its query, for a request with or without a rest, a query and an address.
 fn read(target: &RequestText, (has_rest, has_query, has_address): (bool, bool, bool)) -> String {
     let mut text = String::new();
-    for part in &target.parts {
+    for (index, part) in target.parts.iter().enumerate() {
+        let rest = &target.parts[index + 1..];
         match part {
             TextPart::Text(written) => {
                 let end = written.find(['?', '#']);
@@ -109,12 +118,19 @@ fn read(target: &RequestText, (has_rest, has_query, has_address): (bool, bool, b
                 Variable::Client if has_address => text.push(CLIENT),
                 Variable::Rest | Variable::Query | Variable::Client => {}
                 Variable::Host => text.push(HOST),
-                Variable::Scheme if text.is_empty() => text.push_str("https"),
+                // With letters behind it, as in `{scheme}s:`, it is another scheme for each of its values.
+                Variable::Scheme if text.is_empty() && is_followed_by_colon(rest) => {
+                    text.push_str("https");
+                }
                 Variable::Scheme | Variable::Method | Variable::Name(_) => text.push(CLIENT),
             },
         }
     }
     text
+}
+
+fn is_followed_by_colon(rest: &[TextPart]) -> bool {
+    matches!(rest.first(), Some(TextPart::Text(text)) if text.starts_with(':'))
 }
 
 /// `text` with the slashes that a browser sees in it.

@@ -101,10 +101,36 @@ fn a_slash_before_a_path_is_not_doubled() {
             &[text("https://"), Part::Host, Part::Path],
             "https://example.com/a/b",
         ),
-        // An empty host stays empty.
+        // An empty host stays empty. There is none where a URL stands in a path.
         (&[text("x-app://"), Part::Path], "x-app:///a/b"),
+        (&[text("/fetch/https://"), Part::Path], "/fetch/https://a/b"),
     ] {
         assert_eq!(filled(parts, &values, Place::Uri), expected);
+    }
+}
+
+#[test]
+fn a_location_begins_with_two_slashes_only_if_the_operator_says_so() {
+    let values = Values {
+        path: b"/",
+        rest: b"/",
+        matched: b"/",
+        query: Some(b"evil.example"),
+        ..VALUES
+    };
+    for (parts, expected) in [
+        (&[Part::Path, text("/"), Part::Query][..], "/evil.example"),
+        (&[Part::Rest, text("//"), Part::Host], "/example.com"),
+        (&[Part::Path], "/"),
+        (&[text("/a//"), Part::Host], "/a//example.com"),
+        (&[text("//cdn.example"), Part::Path], "//cdn.example/"),
+        (
+            &[text("https://"), Part::Host, text("//")],
+            "https://example.com//",
+        ),
+    ] {
+        let location = template(parts).location(&values);
+        assert_eq!(String::from_utf8_lossy(&location), expected);
     }
 }
 
