@@ -858,6 +858,19 @@ fn a_dump_reads_back_to_the_same_configuration() {
     }
 }
 
+/// Wherever the command runs, and however it is told the file, the paths of a dump are absolute.
+#[test]
+fn a_dump_does_not_depend_on_the_working_directory() {
+    for (path, config) in good_configurations() {
+        let here = std::env::current_dir().expect("there is a working directory");
+        let relative = path.strip_prefix(here).expect("a file of the package");
+        let read = load(relative, surroundings(), Strictness::Lenient).finish();
+        let read = read.unwrap_or_else(|report| panic!("{report}")).config;
+        let (found, expected) = (dump_with_secrets(&read), dump_with_secrets(&config));
+        assert_eq!(found, expected, "{}", relative.display());
+    }
+}
+
 /// A dump is sent to others, with a report of a fault for instance.
 #[test]
 fn a_dump_shows_no_secret() {

@@ -123,7 +123,7 @@ const SETTINGS: &[Setting<Draft, Tls>] = &[
         },
         show: |tls| {
             let clients = tls.clients.as_ref()?;
-            Some(written::shown(&clients.authorities.display()))
+            Some(written::path(&clients.authorities))
         },
         ..Setting::BLANK
     },
@@ -185,7 +185,7 @@ const OF_SERVERS: &[Setting<Draft, Tls>] = &[Setting {
 
 /// The file of `tls`, unless ACME writes it.
 fn show_file(tls: &Tls, file: &Path) -> Option<String> {
-    tls.issue.is_none().then(|| written::shown(&file.display()))
+    tls.issue.is_none().then(|| written::path(file))
 }
 
 /// What stands for a certificate that is issued, until the names are known.

@@ -48,7 +48,7 @@ const SETTINGS: &[Setting<Draft, UpstreamTls>] = &[
             let path = readable_file(&node.text()?);
             set(&mut draft.tls.authorities, path.map(Some))
         },
-        show: |tls| Some(written::shown(&tls.authorities.as_ref()?.display())),
+        show: |tls| Some(written::path(tls.authorities.as_ref()?)),
         ..Setting::BLANK
     },
     Setting {
@@ -92,7 +92,7 @@ const SETTINGS: &[Setting<Draft, UpstreamTls>] = &[
             let path = readable_file(&node.text()?);
             set(&mut draft.certificate, path.map(Some))
         },
-        show: |tls| Some(written::shown(&tls.own.as_ref()?.certificate.display())),
+        show: |tls| Some(written::path(&tls.own.as_ref()?.certificate)),
         ..Setting::BLANK
     },
     Setting {
@@ -104,7 +104,7 @@ const SETTINGS: &[Setting<Draft, UpstreamTls>] = &[
             "the setting is called `key`, in `tls` of `[upstreams.NAME]`",
         )],
         read: |node, draft| set(&mut draft.key, readable_file(&node.text()?).map(Some)),
-        show: |tls| Some(written::shown(&tls.own.as_ref()?.key.display())),
+        show: |tls| Some(written::path(&tls.own.as_ref()?.key)),
         ..Setting::BLANK
     },
     Setting {
