@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::model::*;
 use super::tell::{difference, dump, dump_with_secrets};
-use super::{Strictness, load, parse};
+use super::{Loaded, Strictness, load, parse};
 use crate::address::{ListenAddress, UpstreamAddress};
 use crate::api::{Handlers, Request, Response};
 use crate::config::tree::surroundings::Surroundings;
@@ -940,6 +940,39 @@ expect = {{ proxy = "u" }}
             changes.iter().any(|it| it == change),
             "{change} in {changes:?}"
         );
+    }
+}
+
+/// With port 0 the system chooses the port, and a Unix socket has none.
+#[test]
+fn the_redirect_to_https_leads_to_a_port_that_the_file_names() {
+    for (listen, expected) in [
+        ("'127.0.0.1:443'", "https://{host}{path}"),
+        (
+            "['127.0.0.1:0', '127.0.0.1:8443']",
+            "https://{host}:8443{path}",
+        ),
+        (
+            "['unix:/tmp/a', '127.0.0.1:8443']",
+            "https://{host}:8443{path}",
+        ),
+        ("'127.0.0.1:0'", "https://{host}{path}"),
+        ("'unix:/tmp/a'", "https://{host}{path}"),
+    ] {
+        let text = format!(
+            "[[server]]\nlisten = {listen}\nhosts = 'localhost'\nhttp_redirect = '127.0.0.1:80'\n\
+             tls = {{ certificate = '../tls/localhost.pem', key = '../tls/localhost.key' }}\n\
+             routes.'/' = {{ respond = 'a' }}"
+        );
+        let file = Path::new(FIXTURES).join("redirect.toml");
+        let loaded = parse(text, &file, surroundings()).finish();
+        let Loaded { config, warnings } = loaded.unwrap_or_else(|report| panic!("{report}"));
+        let Verb::Redirect(redirect) = &config.servers[1].routes[0].verb else {
+            panic!("{listen}: the second server leads to the first one");
+        };
+        assert_eq!(redirect.target.written, expected, "{listen}");
+        let names_port = listen.contains("43");
+        assert_eq!(warnings.to_string().is_empty(), names_port, "{listen}");
     }
 }
 

@@ -6,7 +6,7 @@ use super::auth;
 use super::certificate::{self, Handshakes};
 use super::clash::{RouteClaims, ServerClaims};
 use super::exposure;
-use super::http_redirect;
+use super::http_redirect::{self, OverTls};
 use super::issue;
 use super::level::Level;
 use super::limits;
@@ -45,11 +45,17 @@ pub(super) fn resolve_servers(
     listeners: &mut ListenClaims<'_>,
 ) -> Vec<Server> {
     let mut claims = ServerClaims::default();
+    let read = |node| Some((node, server(node, outer, acme, &mut claims)?));
+    let mut read: Vec<(Node<'_>, ReadServer)> = nodes.into_iter().filter_map(read).collect();
+    let plain = plain_addresses(&read);
+    for ((node, read), plain) in read.iter_mut().zip(plain) {
+        read.server.http_redirect = plain;
+        if let (Some(hosts), Some(_)) = (&read.hosts, &read.server.tls) {
+            claims.add(&read.server.http_redirect, hosts, *node);
+        }
+    }
     let mut servers = Vec::new();
-    for node in nodes {
-        let Some(server) = server(node, outer, acme, &mut claims) else {
-            continue;
-        };
+    for (node, ReadServer { server, .. }) in read {
         let companion = http_redirect::companion(node, &server, outer);
         for server in [Some(server), companion].into_iter().flatten() {
             if !listeners.trusts_a_proxy() {
@@ -64,6 +70,29 @@ pub(super) fn resolve_servers(
         }
     }
     servers
+}
+
+/// A server, and what is needed to compare it with the others.
+struct ReadServer {
+    server: Server,
+    /// The hosts and where each is written. `None`: there is a mistake.
+    hosts: Option<Vec<(HostPattern, Spot)>>,
+}
+
+/// `http_redirect` of each server, without the addresses at which TLS is spoken, which are reported.
+fn plain_addresses(read: &[(Node<'_>, ReadServer)]) -> Vec<Vec<ListenAddress>> {
+    let over_tls: Vec<OverTls<'_>> = read
+        .iter()
+        .filter(|(_, read)| read.server.tls.is_some())
+        .map(|(node, read)| OverTls {
+            listen: &read.server.listen,
+            spot: http_redirect::key_spot(*node, "listen"),
+        })
+        .collect();
+    let plain = |(node, ReadServer { server, .. }): &(Node<'_>, ReadServer)| {
+        http_redirect::without_tls(*node, server, &over_tls)
+    };
+    read.iter().map(plain).collect()
 }
 
 /// A server's own keys while they are read.
@@ -220,7 +249,7 @@ fn server(
     outer: &Policy,
     acme: Option<&Acme>,
     claims: &mut ServerClaims,
-) -> Option<Server> {
+) -> Option<ReadServer> {
     let mut section = node.section("`[[server]]`", None)?;
     let mut draft = Draft {
         listen: Vec::new(),
@@ -252,11 +281,10 @@ fn server(
     section.close();
     if let Some(hosts) = &draft.hosts {
         claims.add(&draft.listen, hosts, node);
-        claims.add(&draft.http_redirect, hosts, node);
     }
     let has_hosts = draft.hosts.is_some();
-    let hosts = draft.hosts.unwrap_or_default().into_iter();
-    let hosts: Vec<HostPattern> = hosts.map(|(host, _)| host).collect();
+    let placed = draft.hosts.iter().flatten();
+    let hosts: Vec<HostPattern> = placed.map(|(host, _)| host.clone()).collect();
     let tls = draft.tls.and_then(|named| match named.tls.issue {
         // A mistake in `hosts` has been reported, and one in `[acme]` need not be twice.
         Some(_) if !has_hosts => None,
@@ -267,7 +295,7 @@ fn server(
     if draft.is_tls_default && !has_tls {
         report_no_tls(node);
     }
-    Some(Server {
+    let server = Server {
         listen: draft.listen,
         socket: draft.socket,
         accept_proxy_protocol: draft.accept_proxy_protocol,
@@ -282,7 +310,9 @@ fn server(
         hosts,
         policy,
         routes,
-    })
+    };
+    let hosts = draft.hosts;
+    Some(ReadServer { server, hosts })
 }
 
 /// Reports `tls_default` of a server that has no `tls`.
