@@ -14,6 +14,8 @@ use super::diagnostic::{Diagnostic, Source, Spot};
 
 const NOT_TOML: &str = "this is not TOML";
 const SEMICOLON: &str = "a line of TOML ends without a semicolon";
+/// How `toml` begins its message about what starts like a number with a fraction, such as an address.
+const BAD_NUMBER: &str = "invalid float";
 const UNCLOSED_TABLE: &str = "this table is not closed";
 
 /// What is wrong with the syntax.
@@ -100,6 +102,11 @@ impl<'s> SyntaxFaults<'s> {
         let is_unclosed = message.starts_with("unclosed")
             || message.starts_with("missing comma between key-value")
                 && self.begins_line(span.start);
+        let span = if message.starts_with(BAD_NUMBER) {
+            self.with_beginning(span)
+        } else {
+            span
+        };
         if message.starts_with("duplicate key") {
             self.push(self.duplicate(tree, span));
         } else if is_unclosed {
@@ -130,7 +137,14 @@ impl<'s> SyntaxFaults<'s> {
             .ends_with('\n')
     }
 
-    /// A value without its quotes, or in the wrong case; the rest of its line is sound.
+    /// The whole token that ends with `span`. In `127.0.0.1:80` `toml` points at what follows `127.0`.
+    fn with_beginning(&self, span: Range<usize>) -> Range<usize> {
+        let is_inside = |c: char| !c.is_whitespace() && !"=[{,".contains(c);
+        let before = self.source.text[..span.start].trim_end_matches(is_inside);
+        before.len()..span.end
+    }
+
+    /// A value that is missing, without its quotes, or in the wrong case; the rest of its line is sound.
     fn bad_value(&self, span: &Range<usize>, message: &str) -> Option<Diagnostic> {
         let token = &self.source.text[span.clone()];
         let (message, help) = if message.starts_with("invalid boolean") {
@@ -138,8 +152,20 @@ impl<'s> SyntaxFaults<'s> {
                 "a boolean is written in lower case",
                 token.to_ascii_lowercase(),
             )
-        } else if !message.starts_with("string values must be quoted") {
+        } else if !message.starts_with("string values must be quoted")
+            && !message.starts_with(BAD_NUMBER)
+        {
             return None;
+        } else if token.is_empty() {
+            (
+                "a key without a value",
+                "a value, or leave the key out".to_owned(),
+            )
+        } else if let Some(value) = meant_boolean(token) {
+            (
+                "a boolean is true or false, and a string needs quotes",
+                format!("{value}, or \"{token}\" for a string"),
+            )
         } else if self.source.hides(span) {
             ("a string needs quotes", "it in quotes".to_owned())
         } else if let Some(value) = token.strip_suffix(';') {
@@ -298,6 +324,15 @@ fn foreign(line: &str) -> Option<&'static str> {
     match line {
         _ if line.starts_with("//") || line.starts_with(';') => Some("a comment begins with `#`"),
         _ if is_block => Some("a setting is written `key = value`, a table `[name]`"),
+        _ => None,
+    }
+}
+
+/// What a word means that other languages have for a boolean.
+fn meant_boolean(word: &str) -> Option<bool> {
+    match &*word.to_ascii_lowercase() {
+        "yes" | "on" => Some(true),
+        "no" | "off" => Some(false),
         _ => None,
     }
 }
