@@ -86,6 +86,13 @@ fn check_path(path: &str, before: &str) -> Result<(), Fault> {
         return Err(fault(0..1, "a space belongs between `=` and the path")
             .help(format!("write \"{before}= {}\"", written.trim_start())));
     }
+    if let Some((_, rest)) = path.split_once("://").filter(|_| !path.starts_with('/')) {
+        let meant = rest.find('/').map_or("/", |slash| &rest[slash..]);
+        let meant = meant.split(['?', '#']).next().unwrap_or(meant);
+        let help = format!("write \"{before}{meant}\"; the host goes into `hosts` of the server");
+        let message = "a route is a path, and no URL";
+        return Err(fault(0..path.len(), message).help(help));
+    }
     if !path.starts_with('/') && path.contains('*') {
         return Err(fault(
             0..path.len(),
@@ -110,6 +117,9 @@ fn check_path(path: &str, before: &str) -> Result<(), Fault> {
         .char_indices()
         .find(|(_, c)| c.is_control() || *c == ' ')
     {
+        if blank == '\0' {
+            return Err(fault(at..at + 1, "a NUL in a route's path").help(NO_SUCH_PATH));
+        }
         let help = format!(
             "write `%{:02X}` if it is part of the path",
             u32::from(blank)
@@ -164,9 +174,7 @@ fn parse_segment(written: &str, range: Range<usize>) -> Result<PatternSegment, F
         octets if octets.contains(&0) => "an encoded NUL in a route's path",
         octets => return Ok(PatternSegment::Static(encoded_slashes_apart(octets))),
     };
-    Err(Fault::new(range, message).help(
-        "no request has a path like this once it is resolved, so the route could never match",
-    ))
+    Err(Fault::new(range, message).help(NO_SUCH_PATH))
 }
 
 /// Returns the octets of a decoded segment, as requests have them: every slash was encoded.
@@ -180,6 +188,9 @@ fn encoded_slashes_apart(octets: &[u8]) -> Vec<u8> {
     };
     octets.iter().map(octet).collect()
 }
+
+const NO_SUCH_PATH: &str =
+    "no request has a path like this once it is resolved, so the route could never match";
 
 const WILDCARD_HELP: &str = "a path matches all below it, without a wildcard: \"/static\"; `{name}` stands for one whole segment; for an \
      asterisk write `%2A`";
@@ -328,6 +339,32 @@ mod tests {
             let help = fault.help.unwrap_or_default();
             assert_eq!(help, format!("write \"{meant}\""), "{written}");
             assert!(parse_pattern(meant).is_ok(), "{meant}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_url_is_the_key_that_is_meant() {
+        for (written, meant) in [
+            ("http://x/", "/"),
+            ("https://*.x", "/"),
+            ("GET https://x:8080/a/b?c=d", "GET /a/b"),
+            ("= http://x/a", "= /a"),
+        ] {
+            let fault = parse_pattern(written).expect_err(written);
+            assert!(fault.message.contains("a path, and no URL"), "{written}");
+            let help = fault.help.unwrap_or_default();
+            let expected = format!("write \"{meant}\"; the host goes into `hosts` of the server");
+            assert_eq!(help, expected, "{written}");
+            assert!(parse_pattern(meant).is_ok(), "{meant}");
+        }
+        assert!(parse_pattern("/go/http:").is_ok());
+    }
+
+    #[test]
+    fn no_way_to_write_a_nul_is_advised() {
+        for written in ["/a\0", "/a%00"] {
+            let help = parse_pattern(written).expect_err(written).help;
+            assert_eq!(help.as_deref(), Some(NO_SUCH_PATH), "{written:?}");
         }
     }
 
