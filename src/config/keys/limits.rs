@@ -7,6 +7,8 @@
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 
+use toml::de::DeValue;
+
 use super::level::{Level, Refinement};
 use super::setting::{Kind, Row, Setting, Table, rows, set, show, walk};
 use crate::config::complaint::diagnostic::Diagnostic;
@@ -260,9 +262,14 @@ const LIMITS: &[Limit] = &[
     },
 ];
 
+const NO_PACE: &str = "write a pace, \"2 MiB/s\", or false for as fast as it is read";
+
 /// Reads a pace or false.
 pub(super) fn read_pace(node: Node<'_>) -> Option<Option<NonZeroU64>> {
-    or_false(node, "a pace", |node| node.text()?.parse(parse_pace))
+    or_false(node, "a pace", |node| match node.value.get_ref() {
+        DeValue::String(_) => node.text()?.parse(parse_pace),
+        _ => node.refuse_type("a pace or false", Some(NO_PACE.to_owned())),
+    })
 }
 
 /// A pace in the terms of the file.
@@ -302,6 +309,12 @@ fn or_false<'c, T>(
     expected: &str,
     read: impl Fn(Node<'c>) -> Option<T>,
 ) -> Option<Option<T>> {
+    if node.number() == Some(0) {
+        let error = Diagnostic::error(format!("`{}` cannot be 0", node.name)).at(node.spot(), "");
+        let help = format!("for no limit write {} = false", node.name);
+        node.cx.report(error.help(help));
+        return None;
+    }
     match node.value.get_ref().as_bool() {
         Some(false) => Some(None),
         Some(true) => node.refuse_type(&format!("{expected} or false"), None),

@@ -22,7 +22,7 @@ pub(crate) fn parse_pace(text: &str) -> Result<NonZeroU64, Fault> {
         None => {
             let slowest = show_size(SLOWEST);
             let message = format!("the pace must be at least {slowest}/s");
-            Err(Fault::new(whole, message))
+            Err(Fault::new(whole, message).help("for no limit write false, without quotes"))
         }
     }
 }
