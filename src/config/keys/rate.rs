@@ -102,7 +102,7 @@ const SETTINGS: &[Setting<Draft, Rate>] = &[
     Setting {
         key: "burst",
         kind: Kind::integer(&BURST),
-        about: "how many may come at once after a rest; left out: as many as `rate` says",
+        about: "how many may come at once after a rest; left out: as many as `rate` says, 100000 at most",
         read: |node, draft| set(&mut draft.burst, node.small(BURST).map(Some)),
         show: |rate| Some(rate.bucket.burst.to_string()),
         ..Setting::BLANK
