@@ -12,6 +12,7 @@ use crate::api::Handlers;
 use crate::config::{self, Strictness, Surroundings};
 use crate::generation::prepare::{Prepared, prepare};
 use crate::log::diagnostic;
+use crate::server::Mismatch;
 use crate::{server, supervisor};
 
 /// Check a configuration file, without running it.
@@ -47,11 +48,13 @@ pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String
     let surroundings = Surroundings::of_process(handlers);
     let checked = config::load(arguments.config.path(), surroundings, strictness);
     let mut certificates = String::new();
-    let (report, config, mut failures, doubts) = match prepare(checked, handlers, None) {
+    let (report, config, mismatches, mut failures, doubts) = match prepare(checked, handlers, None)
+    {
         Ok(Prepared { loaded, generation }) => {
             let facts = supervisor::certificates::facts(&generation).into_iter();
             certificates = facts.map(|facts| facts.describe() + "\n").collect();
-            let mut failures = server::run_tests(&loaded.config, &generation);
+            let mismatches = server::mismatches_of_tests(&loaded.config, &generation);
+            let mut failures = Vec::new();
             match remote::listeners(arguments.config.path()) {
                 Ok(bound) => failures.extend(supervisor::try_addresses(&loaded.config, &bound)),
                 Err(sentence) => failures.push(format!(
@@ -62,28 +65,32 @@ pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String
             failures.extend(supervisor::try_log(&loaded.config));
             failures.extend(supervisor::try_storage(&generation));
             let doubts = server::passed_over_siblings(&loaded.config);
-            (loaded.warnings, Some(loaded.config), failures, doubts)
+            let config = Some(loaded.config);
+            (loaded.warnings, config, mismatches, failures, doubts)
         }
-        Err(report) => (report, None, Vec::new(), Vec::new()),
+        Err(report) => (report, None, Vec::new(), Vec::new(), Vec::new()),
     };
     let mut doubts = first_of(doubts);
     if arguments.strict {
         failures.append(&mut doubts);
     }
     if arguments.json {
-        let diagnostics = to_json(report.to_json(), &failures, &doubts);
+        let diagnostics = to_json(report.to_json(), &mismatches, &failures, &doubts);
         print(&format!("{diagnostics:#}\n"))?;
     } else {
         diagnostic::print(&report.render(std::io::stderr().is_terminal()));
         doubts
             .iter()
             .for_each(|doubt| diagnostic::print(&format!("warning: {doubt}\n")));
+        mismatches
+            .iter()
+            .for_each(|mismatch| diagnostic::print(&format!("error: {mismatch}\n")));
         failures
             .iter()
             .for_each(|failure| diagnostic::print(&format!("error: {failure}\n")));
     }
     match config {
-        Some(config) if failures.is_empty() => {
+        Some(config) if mismatches.is_empty() && failures.is_empty() => {
             if arguments.dump {
                 print(&config::dump(&config))?;
             } else if !arguments.json {
@@ -107,13 +114,34 @@ fn first_of(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// Returns `diagnostics`, followed by an object for each of `failures` and `doubts`.
-fn to_json(diagnostics: Value, failures: &[String], doubts: &[String]) -> Value {
+/// Returns `diagnostics`, followed by an object for each of `mismatches`, `failures` and `doubts`.
+fn to_json(
+    diagnostics: Value,
+    mismatches: &[Mismatch],
+    failures: &[String],
+    doubts: &[String],
+) -> Value {
+    let mismatch = |Mismatch { place, message }: &Mismatch| {
+        let place = place.as_ref();
+        json!({
+            "severity": "error",
+            "message": message,
+            "file": place.map(|place| place.file.to_string_lossy()),
+            "line": place.map(|place| place.line),
+            "column": place.map(|place| place.column),
+        })
+    };
     let object = |severity, message| json!({ "severity": severity, "message": message });
+    let mismatches = mismatches.iter().map(mismatch);
     let failures = failures.iter().map(|failure| object("error", failure));
     let doubts = doubts.iter().map(|doubt| object("warning", doubt));
     match diagnostics {
-        Value::Array(all) => all.into_iter().chain(failures).chain(doubts).collect(),
+        Value::Array(all) => all
+            .into_iter()
+            .chain(mismatches)
+            .chain(failures)
+            .chain(doubts)
+            .collect(),
         other => other,
     }
 }

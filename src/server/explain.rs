@@ -47,7 +47,7 @@ use auth::auth_of;
 use candidates::{Candidate, Rewritten, candidates};
 use compression::compression_of;
 use cors::cors_of;
-pub(crate) use expected::run_tests;
+pub(crate) use expected::{Mismatch, mismatches_of_tests, run_tests};
 use parts::{admission_of, servers_to_json, servers_to_rows};
 use rate::{RateOutlook, rates_of};
 pub(crate) use siblings::passed_over_siblings;

@@ -101,6 +101,32 @@ fn programs_get_json() {
 }
 
 #[test]
+fn programs_get_the_place_of_a_test_that_fails() {
+    let tested =
+        format!("[[test]]\nrequest = 'GET /'\nexpect.route = '/'\nexpect.status = 418\n{GOOD}");
+    let found = json(&check(&tested, &["--json"]));
+    let [failure] = &found[..] else {
+        panic!("one failure: {found:?}")
+    };
+    let file = failure["file"].as_str().expect("the name of the file");
+    assert!(file.ends_with("config.toml"), "{failure}");
+    assert_eq!(
+        (failure["line"].as_u64(), failure["column"].as_u64()),
+        (Some(1), Some(1))
+    );
+    let message = failure["message"].as_str().expect("a text");
+    assert!(
+        message.starts_with("GET /: expected status 418"),
+        "{message}"
+    );
+    let text = String::from_utf8(check(&tested, &[]).stderr).expect("UTF-8");
+    assert!(
+        text.contains(&format!("config.toml:1: {message}")),
+        "{text}"
+    );
+}
+
+#[test]
 fn json_goes_to_standard_output_whatever_it_says() {
     for configuration in [GOOD, DOUBTFUL, BAD] {
         let finished = check(configuration, &["--json"]);

@@ -1,5 +1,6 @@
 //! `[[test]]` tables: questions, each with the answer that the operator expects.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,16 +11,42 @@ use crate::generation::Generation;
 use crate::http::field_list::FieldList;
 use crate::http::target;
 
+/// A way in which an answer differs from what a `[[test]]` expects; written with its place, as a line.
+pub(crate) struct Mismatch {
+    /// Where the test stands; `None`: no test could run.
+    pub(crate) place: Option<Place>,
+    /// The request, and what differs.
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Place { file, line, .. }) = &self.place {
+            write!(f, "{}:{line}: ", file.display())?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
 /// Runs the `[[test]]` tables of `config`, from which `generation` was made. Returns a line for each
 /// mismatch.
 pub(crate) fn run_tests(config: &Config, generation: &Arc<Generation>) -> Vec<String> {
+    let found = mismatches_of_tests(config, generation).into_iter();
+    found.map(|mismatch| mismatch.to_string()).collect()
+}
+
+/// As [`run_tests`], with the place of each test apart.
+pub(crate) fn mismatches_of_tests(config: &Config, generation: &Arc<Generation>) -> Vec<Mismatch> {
     if config.tests.is_empty() {
         return Vec::new();
     }
     let tests = config.tests.iter();
     let questions = tests.map(|test| question(test, config)).collect();
     match explain(generation, questions, Buckets::Full) {
-        Err(error) => vec![error],
+        Err(message) => vec![Mismatch {
+            place: None,
+            message,
+        }],
         Ok(answers) => {
             let outcomes = config.tests.iter().zip(answers);
             outcomes
@@ -61,8 +88,8 @@ fn any_host(config: &Config) -> String {
     }
 }
 
-/// Returns a line for each part of `answer` that differs from what `test` expects.
-fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<String> {
+/// Returns each part of `answer` that differs from what `test` expects.
+fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<Mismatch> {
     let found = match answer {
         Ok(Explanation::Request(answer)) => {
             let mut found = mismatches_of_route(test, &answer);
@@ -75,10 +102,11 @@ fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<Stri
         }
         Err(error) => vec![error],
     };
-    let Place { file, line, .. } = &test.place;
-    let at = format!("{}:{line}: {} {}", file.display(), test.method, test.target);
-    let found = found.into_iter();
-    found.map(|what| format!("{at}: {what}")).collect()
+    let mismatch = |what| Mismatch {
+        place: Some(test.place.clone()),
+        message: format!("{} {}: {what}", test.method, test.target),
+    };
+    found.into_iter().map(mismatch).collect()
 }
 
 /// What differs of where the request goes: the route, the target that its handler sees, the upstream.
