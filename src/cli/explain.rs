@@ -9,7 +9,7 @@ use super::output::print;
 use super::remote;
 use crate::api::Handlers;
 use crate::config::{self, Strictness, Surroundings};
-use crate::control::question::Question;
+use crate::control::question::{Question, Scheme};
 use crate::generation::prepare::prepare;
 use crate::http::method::Method;
 use crate::http::target::{Target, is_valid_host, mended, port};
@@ -137,7 +137,12 @@ fn question(arguments: &Explain) -> Result<Question, String> {
         target,
         host: host.to_owned(),
         port,
-        is_over_tls: is_scheme("https"),
+        scheme: match scheme {
+            Some(_) if method == Method::Connect => None,
+            Some(_) if is_scheme("https") => Some(Scheme::Https),
+            Some(_) => Some(Scheme::Http),
+            None => None,
+        },
         listener: arguments
             .listener
             .clone()

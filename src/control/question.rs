@@ -4,6 +4,15 @@ use std::net::IpAddr;
 
 use crate::http::method::Method;
 
+/// What a question says about TLS, by the scheme of its URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// The client comes without TLS.
+    Http,
+    /// The client comes over TLS, and names the host of the question in its handshake.
+    Https,
+}
+
 /// A request that no client has sent, to be explained.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
@@ -15,8 +24,8 @@ pub(crate) struct Question {
     /// The port of the listener that it arrives at. With `None`, and without a `listener`, it arrives
     /// where a server names its host.
     pub(crate) port: Option<u16>,
-    /// Whether it arrives where clients come over TLS.
-    pub(crate) is_over_tls: bool,
+    /// Whether the client speaks TLS; `None`: it does what the listener asks for.
+    pub(crate) scheme: Option<Scheme>,
     /// The listener that it arrives at, as the operator writes it.
     pub(crate) listener: Option<String>,
     pub(crate) fields: Vec<(String, String)>,
@@ -36,8 +45,11 @@ impl Question {
             ("Explain-Client", self.client.to_string()),
         ];
         fields.extend(self.port.map(|port| ("Explain-Port", port.to_string())));
-        let tls = self.is_over_tls.then(|| "tls".to_owned());
-        fields.extend(tls.map(|tls| ("Explain-Over", tls)));
+        let over = self.scheme.map(|scheme| match scheme {
+            Scheme::Http => "plain",
+            Scheme::Https => "tls",
+        });
+        fields.extend(over.map(|over| ("Explain-Over", over.to_owned())));
         let certificate = self.has_certificate.then(|| "shown".to_owned());
         fields.extend(certificate.map(|shown| ("Explain-Certificate", shown)));
         let listener = self.listener.iter();
@@ -79,7 +91,10 @@ impl Question {
             port: find("explain-port").and_then(|port| port.parse().ok()),
             listener: find("explain-listener").cloned(),
             fields: further.map(pair).collect(),
-            is_over_tls: find("explain-over").is_some(),
+            scheme: find("explain-over").map(|over| match over.as_str() {
+                "plain" => Scheme::Http,
+                _ => Scheme::Https,
+            }),
             has_certificate: find("explain-certificate").is_some(),
             client: client.parse().map_err(|_| "Explain-Client is no address")?,
         })

@@ -11,6 +11,7 @@ mod cors;
 mod expected;
 mod parts;
 mod rate;
+mod session;
 mod siblings;
 mod stream;
 mod tracing;
@@ -26,7 +27,7 @@ use super::exchange::{Answered, Exchange};
 use super::worker::clock::CurrentSecond;
 use crate::address::ListenAddress;
 use crate::config::model::{Limits, RoutePattern};
-use crate::control::question::Question;
+use crate::control::question::{Question, Scheme};
 use crate::control::reach::Reach;
 use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::{Generation, Route, Site};
@@ -50,6 +51,7 @@ use cors::cors_of;
 pub(crate) use expected::{Mismatch, mismatches_of_tests, run_tests};
 use parts::{admission_of, servers_to_json, servers_to_rows};
 use rate::{RateOutlook, rates_of};
+use session::NoSession;
 pub(crate) use siblings::passed_over_siblings;
 use stream::StreamExplanation;
 use tracing::trace_of;
@@ -60,6 +62,8 @@ pub(crate) enum Explanation {
     Request(Box<RequestExplanation>),
     /// The listener is a stream's.
     Stream(StreamExplanation),
+    /// Client and listener do not agree about TLS.
+    NoSession(NoSession),
 }
 
 impl Explanation {
@@ -68,6 +72,7 @@ impl Explanation {
         match self {
             Self::Request(request) => request.to_text(),
             Self::Stream(stream) => stream.to_text(),
+            Self::NoSession(none) => none.to_text(),
         }
     }
 
@@ -76,6 +81,7 @@ impl Explanation {
         match self {
             Self::Request(request) => request.to_json(),
             Self::Stream(stream) => stream.to_json(),
+            Self::NoSession(none) => none.to_json(),
         }
     }
 }
@@ -126,6 +132,30 @@ pub(crate) struct Facts {
     /// Every field of the head that is sent. The length is left out where only the running server
     /// knows it.
     pub(crate) fields: FieldList,
+}
+
+impl Facts {
+    /// What an encoded head says.
+    fn of_head(status: Status, encoded: &[u8]) -> Self {
+        let line = encoded.iter().position(|octet| *octet == b'\n');
+        let fields = FieldList::parse(&encoded[line.map_or(0, |end| end + 1)..]);
+        Self { status, fields }
+    }
+
+    /// Gives `row` the status, and a line for each field.
+    fn to_rows(&self, mut row: impl FnMut(&str, &str)) {
+        row("status", &self.status.to_string());
+        for (index, line) in self.fields.iter().enumerate() {
+            let (name, value) = (&line.name, line.text());
+            let label = if index == 0 { "fields" } else { "" };
+            row(label, &format!("{name}: {value}"));
+        }
+    }
+
+    fn fields_to_json(&self) -> Vec<Value> {
+        let fields = self.fields.iter();
+        fields.map(|line| json!([line.name, line.text()])).collect()
+    }
 }
 
 impl RequestExplanation {
@@ -206,14 +236,7 @@ impl RequestExplanation {
             };
             return row("status", who);
         };
-        row("status", &answer.status.to_string());
-        for (index, line) in answer.fields.iter().enumerate() {
-            let (name, value) = (&line.name, line.text());
-            row(
-                if index == 0 { "fields" } else { "" },
-                &format!("{name}: {value}"),
-            );
-        }
+        answer.to_rows(row);
     }
 
     fn to_json(&self) -> Value {
@@ -225,12 +248,6 @@ impl RequestExplanation {
             } = candidate;
             json!({ "route": pattern, "place": place, "verdict": verdict })
         };
-        let fields = self.answer.as_ref().map(|answer| {
-            let fields = answer.fields.iter();
-            fields
-                .map(|line| json!([line.name, line.text()]))
-                .collect::<Vec<_>>()
-        });
         json!({
             "listener": self.listener,
             "server": self.server,
@@ -248,7 +265,7 @@ impl RequestExplanation {
             "compress": self.compress,
             "trace": self.trace,
             "status": self.answer.as_ref().map(|answer| answer.status.code()),
-            "fields": fields,
+            "fields": self.answer.as_ref().map(Facts::fields_to_json),
         })
     }
 }
@@ -292,10 +309,7 @@ pub(crate) fn explain(
                 Some((listener, stream)) => Ok(Explanation::Stream(StreamExplanation::of(
                     listener, stream, question,
                 ))),
-                None => {
-                    let answer = answer(&generation, question, &local, buckets).await;
-                    answer.map(|answer| Explanation::Request(Box::new(answer)))
-                }
+                None => answer(&generation, question, &local, buckets).await,
             });
         }
         explanations
@@ -320,7 +334,7 @@ async fn answer(
     question: &Question,
     local: &WorkerState,
     buckets: Buckets,
-) -> Result<RequestExplanation, String> {
+) -> Result<Explanation, String> {
     let bytes = question.head();
     let mut space = field_space();
     let limits = HeadLimits {
@@ -332,6 +346,9 @@ async fn answer(
         return Err(no_valid_request(question, parsed.err()));
     };
     let listener = listener(generation, question, &head)?;
+    if let Some(none) = NoSession::find(generation, listener, question) {
+        return Ok(Explanation::NoSession(none));
+    }
     let peer = question.client.into();
     let connection = Imagined {
         client: question.client,
@@ -354,7 +371,8 @@ async fn answer(
     exchange.set_arrival(&arrival);
     exchange.resume(None);
     exchange.look_at_rates(buckets == Buckets::Full);
-    explain_exchange(generation, question, (&exchange, &head, listener), local).await
+    let explained = explain_exchange(generation, question, (&exchange, &head, listener), local);
+    Ok(Explanation::Request(Box::new(explained.await?)))
 }
 
 /// What becomes of the exchange that `question` is about; its head came in at the listener.
@@ -453,8 +471,7 @@ fn facts_of(
         exchange.standing(),
         &mut encoded,
     );
-    let lines = encoded.iter().position(|octet| *octet == b'\n');
-    let mut fields = FieldList::parse(&encoded[lines.map_or(0, |end| end + 1)..]);
+    let mut facts = Facts::of_head(framed.status, &encoded);
     let route = exchange.route();
     // Their content is known to the server that runs alone.
     let is_of_server = |route: &Route| {
@@ -467,29 +484,31 @@ fn facts_of(
         let is_framing = |line: &FieldLine| {
             line.is_named("Content-Length") || line.is_named("Transfer-Encoding")
         };
-        fields.retain(|line| !is_framing(line));
+        facts.fields.retain(|line| !is_framing(line));
     }
-    Facts {
-        status: framed.status,
-        fields,
-    }
+    facts
 }
 
 /// The listener that the request arrives at: the one that the question names, or one at its port.
-/// Without either, the first at which a server names the host; without any, the first.
+/// Without either, the first at which a server names the host; without any, the first. Of several, one that
+/// clients come to in the way of the question.
 ///
 /// # Errors
-/// A sentence: nothing listens there.
+/// A sentence: nothing listens there, or nothing that speaks TLS, as the question does.
 fn listener<'g>(
     generation: &'g Generation,
     question: &Question,
     head: &RequestHead<'_>,
 ) -> Result<&'g ListenAddress, String> {
-    let is_meant = |address: &&ListenAddress| !question.is_over_tls || is_tls(generation, address);
-    let mut addresses = generation.addresses().filter(is_meant);
+    let names_host = |address: &&ListenAddress| {
+        let site = generation.at(address).site(head.host);
+        site.is_some_and(|site| !site.hosts.is_empty())
+    };
+    let is_meant = |address: &&ListenAddress| is_spoken(generation, question, address);
+    let mut meant = generation.addresses().filter(is_meant);
     if let Some(wanted) = &question.listener {
-        let found = addresses.find(|address| address.to_string() == *wanted);
-        return found.ok_or_else(|| nothing_listens(generation, wanted));
+        let is_it = |address: &&ListenAddress| address.to_string() == *wanted;
+        return found(generation, question, is_it, wanted);
     }
     if let Some(port) = question.port {
         // A port that the system chooses is not in the file.
@@ -497,22 +516,53 @@ fn listener<'g>(
             let has_port = address.ip().is_some_and(|address| address.port() == port);
             has_port || address.has_any_port()
         };
-        let found = addresses.find(is_at);
-        return found.ok_or_else(|| nothing_listens(generation, &format!("port {port}")));
+        return found(generation, question, is_at, &format!("port {port}"));
     }
-    let names_host = |address: &&ListenAddress| {
-        let site = generation.at(address).site(head.host);
-        site.is_some_and(|site| !site.hosts.is_empty())
-    };
     let first = || generation.addresses().find(is_meant);
-    let found = addresses.find(names_host).or_else(first);
-    found.ok_or_else(|| {
-        if question.is_over_tls {
-            nothing_listens(generation, "an address with TLS")
-        } else {
-            "nothing listens".to_owned()
-        }
-    })
+    if let Some(found) = meant.find(names_host).or_else(first) {
+        return Ok(found);
+    }
+    if question.scheme == Some(Scheme::Https) {
+        return Err(nothing_listens(generation, "an address with TLS"));
+    }
+    // Each speaks TLS: it tells the client so.
+    let mut addresses = generation.addresses();
+    let found = addresses.find(names_host);
+    let found = found.or_else(|| generation.addresses().next());
+    found.ok_or_else(|| "nothing listens".to_owned())
+}
+
+/// The listener that `is_it` holds of, which is at `place`. Of several, one that clients come to in the way of the
+/// question.
+///
+/// # Errors
+/// A sentence: nothing listens there, or nothing that speaks TLS, as the question does.
+fn found<'g>(
+    generation: &'g Generation,
+    question: &Question,
+    is_it: impl Fn(&&'g ListenAddress) -> bool,
+    place: &str,
+) -> Result<&'g ListenAddress, String> {
+    let is_meant = |address: &&ListenAddress| is_spoken(generation, question, address);
+    let mut meant = generation.addresses().filter(&is_it).filter(is_meant);
+    if let Some(found) = meant.next() {
+        return Ok(found);
+    }
+    let found = generation.addresses().find(&is_it);
+    let found = found.ok_or_else(|| nothing_listens(generation, place))?;
+    match question.scheme {
+        Some(Scheme::Https) => Err(session::speaks_no_tls(found, question)),
+        _ => Ok(found),
+    }
+}
+
+/// Whether clients come to `address` in the way of the question.
+fn is_spoken(generation: &Generation, question: &Question, address: &ListenAddress) -> bool {
+    match question.scheme {
+        None => true,
+        Some(Scheme::Http) => !is_tls(generation, address),
+        Some(Scheme::Https) => is_tls(generation, address),
+    }
 }
 
 /// Whether clients come over TLS there.

@@ -294,7 +294,7 @@ fn what_leads_to_nothing_is_the_fallback_s() {
 #[test]
 fn explaining_asks_nobody() {
     let (server, peer) = start("");
-    let explained = server.command_line(&["explain", "http://h/index.php/x"]);
+    let explained = server.command_line(&["explain", "/index.php/x"]);
     let text = String::from_utf8_lossy(&explained.stdout);
     assert!(text.contains("index.php (script)"), "{text}");
     assert!(!peer.is_asked_within(std::time::Duration::ZERO));

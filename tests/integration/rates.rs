@@ -469,7 +469,7 @@ fn explain_says_what_the_rates_would_do_and_counts_nothing() {
         "'/' = {{ respond = 'ok', rate = 'five' }}\n'/free' = {{ respond = 'free' }}\n{tests}"
     );
     let server = site(FIVE, &routes).start();
-    let explained = || ended_with(0, &server.command_line(&["explain", "--live", "http://h/"]));
+    let explained = || ended_with(0, &server.command_line(&["explain", "--live", "/"]));
     for _ in 0..10 {
         let text = explained();
         assert!(

@@ -137,17 +137,8 @@ impl Connection {
         (content, input): (&[u8], &[u8]),
     ) -> (Vec<u8>, u64) {
         let generation = self.generation();
-        let (policy, own) = (&generation.policy, Octets::Lent(fields.as_bytes()));
-        let head = ResponseHead {
-            status,
-            common: &self.worker.common_lines(generation.common_fields()),
-            fields: &policy.change_fields(own, Scope::Any, None),
-            more_fields: b"",
-            framing: ResponseFraming::Length(content.len() as u64),
-            persistence: Persistence::Close,
-        };
-        let mut response = Vec::new();
-        head.encode(&mut response);
+        let common = self.worker.common_lines(generation.common_fields());
+        let mut response = last_head(&generation, &common, (status, fields), content.len());
         if is_to_head(input) {
             return (response, 0);
         }
@@ -163,6 +154,27 @@ impl Connection {
             finish(&self.worker, self.client, &line, outcome, as_unread, now);
         }
     }
+}
+
+/// The head of a response of the connection itself, after which it ends, with `length` octets of content.
+pub(super) fn last_head(
+    generation: &Generation,
+    common: &[u8],
+    (status, fields): (Status, &FieldLines),
+    length: usize,
+) -> Vec<u8> {
+    let (policy, own) = (&generation.policy, Octets::Lent(fields.as_bytes()));
+    let head = ResponseHead {
+        status,
+        common,
+        fields: &policy.change_fields(own, Scope::Any, None),
+        more_fields: b"",
+        framing: ResponseFraming::Length(length as u64),
+        persistence: Persistence::Close,
+    };
+    let mut encoded = Vec::new();
+    head.encode(&mut encoded);
+    encoded
 }
 
 /// Whether the request that begins with `input` is to HEAD, whose response has no content (RFC 9110 §9.3.2).

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 
 use super::Connection;
+use super::refuse::last_head;
+use crate::generation::Generation;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::limited;
@@ -21,6 +23,22 @@ const SPEAK_TLS: &[u8] =
 /// The client rule of a connection on which a CA verifies a name. No server has this rule, so that
 /// no request is answered on such a connection.
 const RULE_OF_CHALLENGES: u64 = u64::MAX;
+
+/// The status and the fields of the response to plain HTTP where TLS is spoken.
+fn speak_tls() -> (Status, FieldLines) {
+    let fields = FieldLines::new().with("Content-Type", "text/plain; charset=utf-8");
+    (Status::BAD_REQUEST, fields)
+}
+
+/// The status and the head of that response. `common` are the lines that all responses carry.
+pub(in crate::server) fn plain_http_head(
+    generation: &Generation,
+    common: &[u8],
+) -> (Status, Vec<u8>) {
+    let (status, fields) = speak_tls();
+    let head = last_head(generation, common, (status, &fields), SPEAK_TLS.len());
+    (status, head)
+}
 
 impl Connection {
     /// Performs the handshake, if TLS is spoken on the connection. Returns whether the connection may serve
@@ -88,8 +106,7 @@ impl Connection {
     }
 
     fn answer_plain_http(&self, received: &[u8]) {
-        let status = Status::BAD_REQUEST;
-        let fields = FieldLines::new().with("Content-Type", "text/plain; charset=utf-8");
+        let (status, fields) = speak_tls();
         let (response, content_sent) = self.last_response(status, &fields, (SPEAK_TLS, received));
         // If the socket does not take this little, the client is not reading either.
         let _ = self.stream.send(&response, false);

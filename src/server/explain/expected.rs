@@ -70,7 +70,7 @@ fn question(test: &RouteTest, config: &Config) -> Question {
         listener: test.listen.as_ref().map(ToString::to_string),
         fields: test.fields.clone(),
         client: IpAddr::from([127, 0, 0, 1]),
-        is_over_tls: false,
+        scheme: None,
         has_certificate: test.has_certificate,
     }
 }
@@ -100,6 +100,7 @@ fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<Mism
         Ok(Explanation::Stream(_)) => {
             vec!["a stream listens there, and has no requests".to_owned()]
         }
+        Ok(Explanation::NoSession(none)) => vec![none.why],
         Err(error) => vec![error],
     };
     let mismatch = |what| Mismatch {

@@ -249,7 +249,7 @@ fn neither_check_nor_explain_starts_an_application() {
     let tests = "[[test]]\nrequest = 'GET /static'\nexpect = { status = 200 }";
     let site = Site::configured(&format!("{}{tests}", configuration(lines)));
     ended_with(0, &site.command_line(&["check"]));
-    let explained = ended_with(0, &site.command_line(&["explain", "http://h/"]));
+    let explained = ended_with(0, &site.command_line(&["explain", "/"]));
     assert!(explained.contains("app"), "{explained}");
     assert!(!site.directory().join("started").exists());
 }
