@@ -12,7 +12,7 @@ use crate::config::{self, Strictness, Surroundings};
 use crate::control::question::{Question, Scheme};
 use crate::generation::prepare::prepare;
 use crate::http::method::Method;
-use crate::http::target::{Target, is_valid_host, mended, port};
+use crate::http::target::{Target, is_valid_host, mended, port, without_port};
 use crate::server::{Buckets, explain as ask};
 
 /// Tell where a request goes, and why.
@@ -95,10 +95,39 @@ fn no_target(method: Method, url: &str) -> String {
     format!("error: `{url}` is not a request-target for {method}; {remedy}")
 }
 
+/// The method that `text` begins with, if a space follows.
+fn method_before(text: &str) -> Option<Method> {
+    let (method, _) = text.split_once(' ')?;
+    Method::from_bytes(method.as_bytes())
+}
+
+/// The message for a `text` that holds the method and the URL, in one argument.
+fn one_argument(method: Method, text: &str) -> String {
+    let url = text.split_whitespace().nth(1).unwrap_or("/PATH");
+    format!(
+        "error: `{text}` is one argument, and the method and the URL are two; write `tidegate explain {method} {url}`"
+    )
+}
+
+/// The message for a `url` whose host is empty, before `target`.
+fn no_host(url: &str, target: &str) -> String {
+    let path = if target.starts_with('/') {
+        target
+    } else {
+        "/PATH"
+    };
+    format!(
+        "error: {url} names no host, so that a server answers 400; ask for http://HOST{path} or {path}"
+    )
+}
+
 /// The question that the command line asks.
 fn question(arguments: &Explain) -> Result<Question, String> {
     let (method, url) = match &arguments.request[..] {
-        [url] => ("GET", url),
+        [url] => match method_before(url) {
+            Some(method) => return Err(one_argument(method, url)),
+            None => ("GET", url),
+        },
         [method, url] => (method.as_str(), url),
         _ => return Err("error: expected [METHOD] URL".to_owned()),
     };
@@ -122,12 +151,16 @@ fn question(arguments: &Explain) -> Result<Question, String> {
     if !is_valid_host(host.as_bytes()) {
         return Err(format!("error: `{host}` in {url} is no host"));
     }
+    if scheme.is_some() && without_port(host.as_bytes()).is_empty() {
+        return Err(no_host(url, target));
+    }
     let port = port(host.as_bytes()).map(String::from_utf8_lossy);
     let port = port.and_then(|port| port.parse().ok());
-    let target = if target.is_empty() || target.starts_with('?') {
-        format!("/{target}")
-    } else {
-        target.to_owned()
+    let target = match target {
+        // A URL without a path is about the server (RFC 9112 §3.2.4).
+        "" if method == Method::Options && scheme.is_some() => "*".to_owned(),
+        target if target.is_empty() || target.starts_with('?') => format!("/{target}"),
+        target => target.to_owned(),
     };
     if Target::parse(method, target.as_bytes()).is_none() {
         return Err(no_target(method, url));
@@ -151,4 +184,66 @@ fn question(arguments: &Explain) -> Result<Question, String> {
         client: arguments.client,
         has_certificate: arguments.certificate,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        explain: Explain,
+    }
+
+    /// The question that these arguments ask.
+    fn asked(arguments: &[&str]) -> Result<Question, String> {
+        let line = [&["explain"], arguments].concat();
+        question(&Line::parse_from(line).explain)
+    }
+
+    /// It was asked about `/`.
+    #[test]
+    fn options_for_a_url_without_a_path_is_about_the_server() {
+        for (arguments, target) in [
+            (&["OPTIONS", "http://a.test:80"][..], "*"),
+            (&["OPTIONS", "http://a.test:80/"], "/"),
+            (&["OPTIONS", "http://a.test:80?q"], "/?q"),
+            (&["OPTIONS", "*"], "*"),
+            (&["http://a.test:80"], "/"),
+            (&["a.test:80"], "/"),
+        ] {
+            let question = asked(arguments).expect("a question");
+            assert_eq!(question.target, target, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_says_how_the_client_comes() {
+        for (arguments, scheme) in [
+            (&["https://a.test/"][..], Some(Scheme::Https)),
+            (&["HTTP://a.test/"], Some(Scheme::Http)),
+            (&["a.test:80"], None),
+            (&["/"], None),
+        ] {
+            let question = asked(arguments).expect("a question");
+            assert_eq!(question.scheme, scheme, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_request_can_say_gets_a_remedy() {
+        for (argument, remedy) in [
+            ("http:///f.txt", "; ask for http://HOST/f.txt or /f.txt"),
+            ("http://:80/f.txt", "; ask for http://HOST/f.txt or /f.txt"),
+            ("https://", "; ask for http://HOST/PATH or /PATH"),
+            ("GET /f.txt", "; write `tidegate explain GET /f.txt`"),
+            ("GET  /f HTTP/1.1", "; write `tidegate explain GET /f`"),
+        ] {
+            let said = asked(&[argument]).expect_err("no question");
+            assert!(said.ends_with(remedy), "{argument}: {said}");
+        }
+    }
 }
