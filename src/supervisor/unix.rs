@@ -414,9 +414,20 @@ fn describe(kind: std::fs::FileType) -> &'static str {
     }
 }
 
+/// The directory that the file at `path` stands in, as it is written; for a name alone, the working directory.
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(directory) if directory.as_os_str().is_empty() => {
+            std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."))
+        }
+        directory => directory.unwrap_or(path).to_owned(),
+    }
+}
+
 /// The system's error about the directory of `path`, in a sentence where it says too little.
 fn explained(path: &Path, errno: Errno) -> io::Error {
-    let directory = path.parent().unwrap_or(path).display();
+    let directory = directory_of(path);
+    let directory = directory.display();
     let sentence = match errno {
         Errno::NOENT => format!("the directory {directory} does not exist; make it"),
         Errno::NOTDIR => format!("{directory} is no directory"),
@@ -519,6 +530,17 @@ mod tests {
         for error in said {
             let error = error.expect("no directory").to_string();
             assert!(error.contains("gone does not exist"), "{error}");
+        }
+    }
+
+    /// The sentence had nothing in place of the directory.
+    #[test]
+    fn the_directory_of_a_name_alone_is_named() {
+        let here = std::env::current_dir().expect("tests run somewhere");
+        for (path, directory) in [("s", here.as_path()), ("run/s", Path::new("run"))] {
+            let error = explained(Path::new(path), Errno::ACCESS).to_string();
+            let expected = format!("may not make a file in {} (", directory.display());
+            assert!(error.contains(&expected), "{error}");
         }
     }
 

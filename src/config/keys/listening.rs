@@ -3,7 +3,7 @@
 use super::setting::{Kind, Setting};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::SocketAccess;
+use crate::config::model::{Account, SocketAccess};
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::unix;
 use crate::config::words::account::{parse_group, parse_mode, parse_user};
@@ -75,13 +75,70 @@ pub(super) fn read_mode(node: Node<'_>, access: &mut SocketAccess) -> Option<()>
 }
 
 pub(super) fn read_owner(node: Node<'_>, access: &mut SocketAccess) -> Option<()> {
-    access.owner = Some(node.text()?.parse(parse_user)?);
+    let owner = node.text()?.parse(parse_user)?;
+    let ours = rustix::process::geteuid().as_raw();
+    let told = ungivable_owner(&owner, ours).filter(|_| !may_give_all());
+    warn_of_ungivable(node, told);
+    access.owner = Some(owner);
     Some(())
 }
 
 pub(super) fn read_group(node: Node<'_>, access: &mut SocketAccess) -> Option<()> {
-    access.group = Some(node.text()?.parse(parse_group)?);
+    let group = node.text()?.parse(parse_group)?;
+    let mut groups = rustix::process::getgroups().unwrap_or_default();
+    groups.push(rustix::process::getegid());
+    let groups: Vec<u32> = groups.into_iter().map(|group| group.as_raw()).collect();
+    let ours = rustix::process::geteuid().as_raw();
+    let told = ungivable_group(&group, ours, &groups).filter(|_| !may_give_all());
+    warn_of_ungivable(node, told);
+    access.group = Some(group);
     Some(())
+}
+
+/// Warns, at `node`, with that message and that help. It is no error, because a file may be checked by another
+/// user than who runs it.
+fn warn_of_ungivable(node: Node<'_>, told: Option<(String, String)>) {
+    if let Some((message, help)) = told {
+        let warning = Diagnostic::warning(message).at(node.spot(), "");
+        node.cx.report(warning.help(help));
+    }
+}
+
+/// Why `ours`, a user without further rights, may not give a socket to `owner`, and what to do; `None` if it may.
+fn ungivable_owner(owner: &Account, ours: u32) -> Option<(String, String)> {
+    (ours != owner.number).then(|| {
+        let name = &owner.written;
+        (
+            format!("only root can give a socket to the user `{name}`, and this is user {ours}"),
+            "leave `socket_owner` out, or run the server as root".to_owned(),
+        )
+    })
+}
+
+/// Why `ours`, a user without further rights who is in `groups`, may not give a socket to `group`, and what to do;
+/// `None` if it may.
+fn ungivable_group(group: &Account, ours: u32, groups: &[u32]) -> Option<(String, String)> {
+    (!groups.contains(&group.number)).then(|| {
+        let name = &group.written;
+        (
+            format!(
+                "only root and users in the group `{name}` can give a socket to it, and this is user {ours}, who is not \
+                 in it"
+            ),
+            "leave `socket_group` out, add the user to the group, or run the server as root".to_owned(),
+        )
+    })
+}
+
+/// Whether this process may give files to any user (CAP_CHOWN, capabilities(7)), as root may, and a service of systemd
+/// with `AmbientCapabilities=CAP_CHOWN`.
+fn may_give_all() -> bool {
+    const CAP_CHOWN: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let effective = lines.find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    effective.is_some_and(|set| set & CAP_CHOWN != 0)
 }
 
 pub(super) fn show_listen(listen: &[ListenAddress]) -> String {
@@ -153,4 +210,35 @@ pub(super) fn warn_twice(node: Node<'_>, entry: &str) {
     let message = format!("`{entry}` is listed twice in `{}`", node.name);
     node.cx
         .report(Diagnostic::warning(message).at(node.spot(), "the second time"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `check` said nothing, and the server did not start.
+    #[test]
+    fn a_socket_that_this_user_may_not_give_away_is_told() {
+        let account = |number| Account {
+            written: "www".to_owned(),
+            number,
+        };
+        for (number, ours, is_told) in [(33, 33, false), (33, 1000, true), (0, 1000, true)] {
+            let told = ungivable_owner(&account(number), ours);
+            assert_eq!(told.is_some(), is_told, "{number} {ours}");
+        }
+        for (number, ours, groups, is_told) in [
+            (33, 1000, &[1000, 33][..], false),
+            (33, 1000, &[1000], true),
+        ] {
+            let told = ungivable_group(&account(number), ours, groups);
+            assert_eq!(told.is_some(), is_told, "{number} {ours} {groups:?}");
+        }
+        let (message, help) = ungivable_owner(&account(33), 1000).expect("told");
+        assert!(
+            message.contains("`www`") && message.contains("user 1000"),
+            "{message}"
+        );
+        assert!(help.contains("socket_owner"), "{help}");
+    }
 }
