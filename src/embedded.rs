@@ -13,7 +13,7 @@ use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::prepare::{Prepared, prepare};
 use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::server::run_tests;
+use crate::server::{exposed_files, run_tests};
 use crate::supervisor::{Role, Setup, Supervisor, SupervisorError, wait_for_ends};
 
 /// The name, in diagnostics, of a configuration that does not come from a file.
@@ -109,6 +109,9 @@ impl Builder {
         let failures = run_tests(&loaded.config, &generation);
         if !failures.is_empty() {
             return Err(StartError::Configuration(failures.join("\n")));
+        }
+        for doubt in exposed_files(&loaded.config, &loaded.files, &generation) {
+            diagnostic::warn(format_args!("{doubt}"));
         }
         let handlers = self.handlers.clone();
         let supervisor = Supervisor::new(Setup {

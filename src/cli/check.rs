@@ -48,29 +48,33 @@ pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String
     let surroundings = Surroundings::of_process(handlers);
     let checked = config::load(arguments.config.path(), surroundings, strictness);
     let mut certificates = String::new();
-    let (report, config, mismatches, mut failures, doubts) = match prepare(checked, handlers, None)
-    {
-        Ok(Prepared { loaded, generation }) => {
-            let facts = supervisor::certificates::facts(&generation).into_iter();
-            certificates = facts.map(|facts| facts.describe() + "\n").collect();
-            let mismatches = server::mismatches_of_tests(&loaded.config, &generation);
-            let mut failures = Vec::new();
-            match remote::listeners(arguments.config.path()) {
-                Ok(bound) => failures.extend(supervisor::try_addresses(&loaded.config, &bound)),
-                Err(sentence) => failures.push(format!(
-                    "{}; which addresses it has is not known, so none was tried",
-                    sentence.trim_start_matches("error: ")
-                )),
+    let (report, config, mismatches, mut failures, mut doubts) =
+        match prepare(checked, handlers, None) {
+            Ok(Prepared { loaded, generation }) => {
+                let facts = supervisor::certificates::facts(&generation).into_iter();
+                certificates = facts.map(|facts| facts.describe() + "\n").collect();
+                let mismatches = server::mismatches_of_tests(&loaded.config, &generation);
+                let mut failures = Vec::new();
+                match remote::listeners(arguments.config.path()) {
+                    Ok(bound) => failures.extend(supervisor::try_addresses(&loaded.config, &bound)),
+                    Err(sentence) => failures.push(format!(
+                        "{}; which addresses it has is not known, so none was tried",
+                        sentence.trim_start_matches("error: ")
+                    )),
+                }
+                failures.extend(supervisor::try_log(&loaded.config));
+                failures.extend(supervisor::try_storage(&generation));
+                let mut doubts = first_of(server::passed_over_siblings(&loaded.config));
+                doubts.extend(server::exposed_files(
+                    &loaded.config,
+                    &loaded.files,
+                    &generation,
+                ));
+                let config = Some(loaded.config);
+                (loaded.warnings, config, mismatches, failures, doubts)
             }
-            failures.extend(supervisor::try_log(&loaded.config));
-            failures.extend(supervisor::try_storage(&generation));
-            let doubts = server::passed_over_siblings(&loaded.config);
-            let config = Some(loaded.config);
-            (loaded.warnings, config, mismatches, failures, doubts)
-        }
-        Err(report) => (report, None, Vec::new(), Vec::new(), Vec::new()),
-    };
-    let mut doubts = first_of(doubts);
+            Err(report) => (report, None, Vec::new(), Vec::new(), Vec::new()),
+        };
     if arguments.strict {
         failures.append(&mut doubts);
     }

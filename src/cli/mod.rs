@@ -247,6 +247,9 @@ fn run_file(arguments: &Run, handlers: &Handlers) -> Result<(), Failure> {
     let Prepared { loaded, generation } = prepared;
     report_file(&loaded.warnings);
     refuse_failing_tests(&loaded.config, &generation)?;
+    for doubt in server::exposed_files(&loaded.config, &loaded.files, &generation) {
+        diagnostic::warn(format_args!("{doubt}"));
+    }
     let mut supervisor = start(Setup {
         config: loaded.config.clone(),
         generation,

@@ -966,7 +966,9 @@ fn the_redirect_to_https_leads_to_a_port_that_the_file_names() {
         );
         let file = Path::new(FIXTURES).join("redirect.toml");
         let loaded = parse(text, &file, surroundings()).finish();
-        let Loaded { config, warnings } = loaded.unwrap_or_else(|report| panic!("{report}"));
+        let Loaded {
+            config, warnings, ..
+        } = loaded.unwrap_or_else(|report| panic!("{report}"));
         let Verb::Redirect(redirect) = &config.servers[1].routes[0].verb else {
             panic!("{listen}: the second server leads to the first one");
         };

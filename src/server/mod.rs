@@ -24,7 +24,7 @@ pub(crate) mod worker;
 #[cfg(any(test, feature = "fuzz-internals"))]
 pub(crate) use exchange::client::address as client_address;
 pub(crate) use explain::{
-    Buckets, Mismatch, explain, mismatches_of_tests, passed_over_siblings, run_tests,
+    Buckets, Mismatch, explain, exposed_files, mismatches_of_tests, passed_over_siblings, run_tests,
 };
 pub(crate) use worker::endpoint::ListeningSocket;
 pub(crate) use worker::run::{Acknowledgement, Command, run};

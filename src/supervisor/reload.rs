@@ -24,7 +24,7 @@ use crate::generation::Generation;
 use crate::generation::prepare::{Prepared, prepare};
 use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::server::run_tests;
+use crate::server::{exposed_files, run_tests};
 
 /// A reload that holds only if it is confirmed.
 pub(super) struct Trial {
@@ -45,6 +45,8 @@ pub(super) struct Applied {
     generation: u64,
     changes: Vec<Change>,
     warnings: Report,
+    /// Warnings of files of the server itself that routes send.
+    exposed: Vec<String>,
     /// What becomes of the trial, if one runs or ends.
     trial: OnTrial,
     /// The workers that have not adopted it yet.
@@ -162,6 +164,7 @@ impl Supervisor {
         if !failures.is_empty() {
             return Err(ReloadError::Tests(failures.join("\n")));
         }
+        let exposed = exposed_files(&loaded.config, &loaded.files, &generation);
         let previous = (self.config.clone(), Arc::clone(&self.generation));
         let mut changes = self.apply(loaded.config, generation)?;
         // Files that hold something else, as a renewed certificate, change nothing that is on trial.
@@ -175,6 +178,7 @@ impl Supervisor {
             generation: self.number,
             changes,
             warnings: loaded.warnings,
+            exposed,
             trial,
             late: self.workers.late(),
         })
@@ -400,7 +404,9 @@ impl Applied {
         });
         let ended = matches!(self.trial, OnTrial::Ends)
             .then(|| "this ends the reload on trial: nothing is taken back any more".to_owned());
-        late.chain(ended).collect()
+        late.chain(ended)
+            .chain(self.exposed.iter().cloned())
+            .collect()
     }
 }
 

@@ -266,7 +266,7 @@ impl Server {
         }
         // The password is `pw`.
         let users = "alice:$2y$04$RGvcrkJALvtIf5Ci.3dmxuwvU7l80eIZwLOumqPn8faQD4lB1hmC.\n";
-        std::fs::write(directory.join("users"), users).expect("it is there");
+        std::fs::write(directory.join(".users"), users).expect("it is there");
         // The cache looks at no file again during the test, because looking allocates.
         let (site, upstream) = (directory.display(), start_upstream());
         let silent = start_silent_upstream();
@@ -285,7 +285,7 @@ impl Server {
             "= /fixed" = {{ respond = "ok" }}
             "/shared" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, cors = {{ origins = ["https://a.test", "https://b.test"], expose = "ETag" }} }}
             "/limited" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, allow = "127.0.0.0/8", rate = ["much", "path"], cors = {{ origins = "https://b.test" }} }}
-            "/members" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, auth = {{ basic = "{site}/users" }} }}
+            "/members" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, auth = {{ basic = "{site}/.users" }} }}
             "= /refused" = {{ respond = "ok", rate = "none" }}
             "= /marked" = {{ respond = "ok", request_id = true }}
             "= /passed" = {{ proxy = "http://{upstream}" }}

@@ -23,6 +23,8 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     /// Holds no error.
     pub(crate) warnings: Report,
+    /// The files that it was read from, the main one first.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// What a configuration was read from, good or not. A change to it may change the configuration.
@@ -171,10 +173,13 @@ impl Checked {
         if self.strictness == Strictness::Strict {
             report = report.into_strict();
         }
+        let read = self.inputs.read.iter();
+        let files = read.map(|source| source.path.to_path_buf()).collect();
         match self.config {
             Some(config) if !report.has_errors() => Ok(Loaded {
                 config,
                 warnings: report,
+                files,
             }),
             _ => Err(report),
         }
