@@ -10,6 +10,7 @@ mod compression;
 mod cors;
 mod expected;
 mod exposed;
+mod facts;
 mod parts;
 mod rate;
 mod session;
@@ -34,7 +35,7 @@ use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::{Generation, Route, Site};
 use crate::handlers::{Handler, ProxiedRequest, WorkerState};
 use crate::http::error::RequestError;
-use crate::http::field_list::{FieldLine, FieldList};
+use crate::http::field_list::FieldLine;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent};
@@ -51,9 +52,10 @@ use compression::compression_of;
 use cors::cors_of;
 pub(crate) use expected::{Mismatch, mismatches_of_tests, run_tests};
 pub(crate) use exposed::exposed_files;
+use facts::Facts;
 use parts::{admission_of, servers_to_json, servers_to_rows};
 use rate::{RateOutlook, rates_of};
-use session::NoSession;
+use session::{NoSession, is_tls};
 pub(crate) use siblings::passed_over_siblings;
 use stream::StreamExplanation;
 use tracing::trace_of;
@@ -125,39 +127,6 @@ pub(crate) struct RequestExplanation {
     pub(crate) trace: Option<String>,
     /// Whether the answer is compressed, and why not, where there is `compress`.
     pub(crate) compress: Option<String>,
-}
-
-/// What can be said of an answer.
-#[derive(Debug)]
-pub(crate) struct Facts {
-    pub(crate) status: Status,
-    /// Every field of the head that is sent. The length is left out where only the running server
-    /// knows it.
-    pub(crate) fields: FieldList,
-}
-
-impl Facts {
-    /// What an encoded head says.
-    fn of_head(status: Status, encoded: &[u8]) -> Self {
-        let line = encoded.iter().position(|octet| *octet == b'\n');
-        let fields = FieldList::parse(&encoded[line.map_or(0, |end| end + 1)..]);
-        Self { status, fields }
-    }
-
-    /// Gives `row` the status, and a line for each field.
-    fn to_rows(&self, mut row: impl FnMut(&str, &str)) {
-        row("status", &self.status.to_string());
-        for (index, line) in self.fields.iter().enumerate() {
-            let (name, value) = (&line.name, line.text());
-            let label = if index == 0 { "fields" } else { "" };
-            row(label, &format!("{name}: {value}"));
-        }
-    }
-
-    fn fields_to_json(&self) -> Vec<Value> {
-        let fields = self.fields.iter();
-        fields.map(|line| json!([line.name, line.text()])).collect()
-    }
 }
 
 impl RequestExplanation {
@@ -565,12 +534,6 @@ fn is_spoken(generation: &Generation, question: &Question, address: &ListenAddre
         Some(Scheme::Http) => !is_tls(generation, address),
         Some(Scheme::Https) => is_tls(generation, address),
     }
-}
-
-/// Whether clients come over TLS there.
-fn is_tls(generation: &Generation, address: &ListenAddress) -> bool {
-    let arrival = generation.arrival(address);
-    arrival.is_some_and(|arrival| arrival.is_tls)
 }
 
 fn nothing_listens(generation: &Generation, place: &str) -> String {

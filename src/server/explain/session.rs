@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{CurrentSecond, Facts, is_tls};
+use super::facts::Facts;
 use crate::address::ListenAddress;
 use crate::control::question::{Question, Scheme};
 use crate::generation::Generation;
 use crate::http::target::without_port;
 use crate::server::connection::plain_http_head;
+use crate::server::worker::clock::CurrentSecond;
 
 /// A connection that ends before its first request.
 #[derive(Debug)]
@@ -75,6 +76,12 @@ impl NoSession {
             "fields": self.answer.as_ref().map(Facts::fields_to_json),
         })
     }
+}
+
+/// Whether clients come over TLS there.
+pub(super) fn is_tls(generation: &Generation, address: &ListenAddress) -> bool {
+    let arrival = generation.arrival(address);
+    arrival.is_some_and(|arrival| arrival.is_tls)
 }
 
 /// The error for a question over TLS about a listener where clients come without.
