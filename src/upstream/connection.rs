@@ -164,6 +164,11 @@ impl Connection {
         sent
     }
 
+    /// Ends our side: nothing is sent afterwards, and the rest of the response can still be received.
+    pub(super) fn shut_down(&self) {
+        self.transport.shut_down();
+    }
+
     /// Begins the next request: what is sent from now on belongs to it.
     pub(super) fn begin_request(&self) {
         let sent = match self.sent.replace(0) {

@@ -101,6 +101,9 @@ pub(crate) struct Dialogue<P> {
     /// When the upstream must have done what the dialogue waits for. `None`: that is to be computed by the
     /// next wait, because most of what moves starts the time anew, and few moves are waited for.
     deadline: Option<Tick>,
+    /// Whether none of the request's content may ever come: the client was not invited to send it, and has not
+    /// begun to.
+    may_lack_content: bool,
     /// A call of [`next`](Self::next) waits for content, or was dropped while it did.
     wants_content: bool,
     /// How often something was sent or received since other connections had their turn.
@@ -133,6 +136,7 @@ impl<P: Protocol> Dialogue<P> {
             protocol,
             timeout,
             deadline: None,
+            may_lack_content: false,
             wants_content: false,
             moves: 0,
         }
@@ -221,10 +225,10 @@ impl<P: Protocol> Dialogue<P> {
                 let _ = self.connection.ready_to_send(Tick::NEVER).await;
             } else if self.sending.wants_content() {
                 let mut block = Vec::new();
-                match content.read(&mut block).await {
-                    Ok(goes_on) => self.push_content(&block, goes_on),
+                let read = content.read(&mut block).await;
+                if self.take_block(&block, read).is_err() {
                     // The next wait for content fails as well, and tells why.
-                    Err(_) => return pending().await,
+                    return pending().await;
                 }
                 return;
             } else {
@@ -340,14 +344,41 @@ impl<P: Protocol> Dialogue<P> {
         (self.connection, self.protocol)
     }
 
-    /// Sends nothing more of the request, whatever is left of it.
-    pub(crate) fn stop_sending(&mut self) {
+    /// Takes note that the client was not invited to send the request's content: it may send it, or never. If it
+    /// sends none in its time, the upstream is told that none follows, and the response goes on.
+    pub(crate) fn may_lack_content(&mut self) {
+        self.may_lack_content = true;
+    }
+
+    /// Takes what a read of the request's content has returned.
+    ///
+    /// # Errors
+    /// That of the read, unless the content may be lacking.
+    fn take_block(
+        &mut self,
+        block: &[u8],
+        read: Result<bool, ContentError>,
+    ) -> Result<(), ContentError> {
+        match read {
+            Ok(goes_on) => self.push_content(block, goes_on),
+            Err(ContentError::TimedOut) if self.may_lack_content => self.end_request(),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Ends our side of the connection in the place of content that does not come: the upstream may wait for it
+    /// before it ends its response.
+    fn end_request(&mut self) {
+        self.restart_timeout();
         self.sending.stop();
+        self.connection.shut_down();
     }
 
     /// Adds content to what is sent to the upstream, and the end of the content unless it `goes_on`.
     pub(crate) fn push_content(&mut self, block: &[u8], goes_on: bool) {
         self.restart_timeout();
+        self.may_lack_content = false;
         let protocol = &mut self.protocol;
         self.sending
             .push_content(goes_on, |out| protocol.push_content(block, goes_on, out));
@@ -418,13 +449,12 @@ impl<P: Protocol> Dialogue<P> {
         let ready = self.connection.ready_to_receive(Tick::NEVER);
         let read = content.read(&mut block);
         let came = either(pin!(ready), pin!(read)).await;
-        let goes_on = match came {
+        let read = match came {
             Either::First(Ok(())) => return Ok(()),
             Either::First(Err(Elapsed)) => return Err(P::Fault::timed_out().into()),
-            Either::Second(goes_on) => goes_on?,
+            Either::Second(read) => read,
         };
-        self.push_content(&block, goes_on);
-        Ok(())
+        Ok(self.take_block(&block, read)?)
     }
 }
 

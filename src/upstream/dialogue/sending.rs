@@ -22,7 +22,7 @@ enum Phase {
     Asking,
     /// The end of its content is in `outgoing`, or sent.
     Asked,
-    /// The upstream takes nothing more, or is to get nothing more. It may have responded all the same.
+    /// The upstream takes nothing more, or gets nothing more. It may have responded all the same.
     Stopped { was_asked: bool },
 }
 

@@ -74,6 +74,74 @@ fn expect_is_between_the_client_and_the_upstream() {
     }
 }
 
+/// An upstream may give a final response in the place of `100 Continue`, and read on. A client that goes on after
+/// that response sent its content to nobody, and the upstream waited for it.
+#[test]
+fn content_behind_a_final_response_is_passed_on_without_an_invitation() {
+    for (framing, body) in [
+        ("Content-Length: 5", "hello"),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+    ] {
+        for (head, content) in [
+            ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+            ("Connection: close\r\n", "hello"),
+        ] {
+            let (server, upstream) = start(", buffer = false");
+            let mut client = server.connect();
+            client.send(format!(
+                "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n{framing}\r\n\r\n"
+            ));
+            let mut connection = upstream.accept();
+            let request = connection.head();
+            connection.send(format!("HTTP/1.1 200 OK\r\n{head}\r\n"));
+            let response = client.response_head();
+            assert_eq!(response.status, 200, "{framing}, {head}");
+            client.send(body);
+            let request = connection.content_of(&request).expect("the content");
+            assert_eq!(request.content, b"hello");
+            connection.send(content);
+            if head.starts_with("Connection") {
+                connection.finish_sending();
+            }
+            let rest = client.rest().expect("an end in good order");
+            let rest = String::from_utf8_lossy(&rest).into_owned();
+            assert_eq!(rest, "5\r\nhello\r\n0\r\n\r\n", "{framing}, {head}");
+        }
+    }
+}
+
+/// The client may keep its content to itself after a final response.
+#[test]
+fn an_upstream_is_told_of_content_that_never_comes() {
+    let request = "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    // When the response is complete; its client waits for nothing else.
+    let (server, upstream) = start(", buffer = false");
+    let mut client = server.connect();
+    client.send(request);
+    let mut connection = upstream.accept();
+    connection.head();
+    connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(client.response_head().status, 200);
+    assert!(connection.is_idle(), "the end before it is known");
+    connection.send("0\r\n\r\n");
+    assert_eq!(client.read(5), b"0\r\n\r\n");
+    connection.expect_end();
+    // When the client has had its time, if the upstream waits for that.
+    let (server, upstream) = start(", buffer = false, limits = { body_timeout = '300ms' }");
+    let mut client = server.connect();
+    client.send(request);
+    let mut connection = upstream.accept();
+    connection.head();
+    connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhe");
+    assert_eq!(client.response_head().status, 200);
+    connection.expect_end();
+    connection.send("llo");
+    drop(connection);
+    let rest = client.rest().expect("an end in good order");
+    let rest = String::from_utf8_lossy(&rest).into_owned();
+    assert!(rest.ends_with("0\r\n\r\n"), "{rest:?}");
+}
+
 /// With `buffer`, the content is taken before the upstream is asked: the client is invited once.
 #[test]
 fn a_client_that_expects_is_invited_once() {

@@ -366,8 +366,10 @@ impl ProxyHandler {
                 }
                 Said::Final(head) => {
                     if reader.is_waiting() {
-                        // The client may never send content to which it was not invited.
-                        dialogue.stop_sending();
+                        // The client may send its content all the same (RFC 9110 §10.1.1), or never. From the
+                        // response's head on, reading it does not invite it.
+                        reader.go_on();
+                        dialogue.may_lack_content();
                     }
                     dialogue.set_timeout(self.read_timeout());
                     return Ok(head);

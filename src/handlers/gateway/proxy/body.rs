@@ -119,7 +119,7 @@ fn empty_framing(request: &Request<'_>) -> SentFraming {
 pub(super) struct BodyReader<'b, C> {
     client: C,
     kept: Option<SpooledContent>,
-    /// Whether the upstream has not said that it wants the content.
+    /// Whether the upstream has neither said that it wants the content nor responded.
     is_waiting: Cell<bool>,
     /// Where to note that something was read; not for what is left behind the head of the response.
     is_begun: Option<&'b Cell<bool>>,
@@ -150,12 +150,12 @@ impl<C> BodyReader<'_, C> {
         &self.client
     }
 
-    /// Whether the content is held back until the upstream wants it.
+    /// Whether the content is held back until the upstream wants it, or responds.
     pub(super) fn is_waiting(&self) -> bool {
         self.is_waiting.get()
     }
 
-    /// The upstream wants the content.
+    /// The content is held back no longer: the upstream wants it, or has responded.
     pub(super) fn go_on(&self) {
         self.is_waiting.set(false);
     }
