@@ -2,13 +2,13 @@
 //! §13, §14), alike for handlers of the program, scripts and application servers. Framing comes later,
 //! for all handlers alike.
 
-use super::changes::RepresentationChanges;
+use super::changes::{Change, RepresentationChanges};
 use super::representation::{Body, Selected, partial, select, unsatisfiable};
 use super::request::Request;
 use super::response::{CommonFields, DuplexResponse, Response};
 use crate::http::date::HttpDate;
 use crate::http::field_list::FieldList;
-use crate::http::field_roles::FieldRule;
+use crate::http::field_roles::{FieldRule, describes_octets};
 use crate::http::fields::Known;
 use crate::http::list;
 use crate::http::method::Method;
@@ -47,7 +47,14 @@ pub(crate) fn represent<'c>(
         if let Some(rules) = &request.changes.compression {
             rules.describe_unseen(status, &mut fields, head);
         }
-        return response(status, &fields, content, head);
+        let response = response(status, &fields, content, head);
+        // Code that has answered the Range itself was not told of conditions on the operator's validators. It has
+        // evaluated all others, and need not say the validators that they name.
+        return if are_of_operator(head, request.changes) {
+            under_conditions(response, head, request.changes)
+        } else {
+            response
+        };
     }
     // As the whole content says, which is compressed later: a 304 and a part say the same (RFC 9110 §15.4.5).
     if head.has_conditions_or_range() && may_be_coded_later(&fields, &supply, request) {
@@ -87,12 +94,22 @@ pub(crate) fn under_conditions<'a, 'c>(
     changes: &RepresentationChanges,
 ) -> DuplexResponse<'a, 'c> {
     let is_read = matches!(head.method, Method::Get | Method::Head);
-    let is_content = matches!(response.status, Status::OK | Status::PARTIAL_CONTENT) && is_read;
-    if !is_content || !changes.set_validators() || !head.has_conditions_or_range() {
+    let depends = match response.status {
+        Status::OK | Status::PARTIAL_CONTENT => true,
+        // This server's own comes after the conditions, as ranges do (RFC 9110 §14.2).
+        Status::RANGE_NOT_SATISFIABLE if is_own(&response) => false,
+        // The handler has evaluated all other conditions, and a 416 need not have the validators that they name.
+        Status::RANGE_NOT_SATISFIABLE => are_of_operator(head, changes),
+        _ => false,
+    };
+    if !is_read || !depends || !changes.set_validators() || !head.has_conditions_or_range() {
         return response;
     }
     let mut fields = FieldList::parse(&response.fields);
     let (status, length) = (response.status, response.content.length());
+    if status == Status::RANGE_NOT_SATISFIABLE {
+        remove_description_of_error(&mut fields);
+    }
     let rules = changes.compression.as_ref().filter(|rules| match status {
         Status::OK => rules.suits(status, &fields, length).is_ok(),
         _ => rules.may_suit_whole(status, &fields),
@@ -115,6 +132,21 @@ pub(crate) fn under_conditions<'a, 'c>(
             Response::problem(Reason::PreconditionFailed)
         }
         Selected::Whole | Selected::Ranges(_) | Selected::Unsatisfiable => response,
+    }
+}
+
+/// Whether this server has made the error itself.
+fn is_own(response: &DuplexResponse<'_, '_>) -> bool {
+    matches!(response.content, DuplexContent::Problem(Some(_)))
+}
+
+/// Whether the conditions of `head` name validators that the operator sets. Tags overrule dates (RFC 9110 §13.2.2).
+fn are_of_operator(head: &RequestHead<'_>, changes: &RepresentationChanges) -> bool {
+    let names_tags = head.fields.has(Known::IfMatch) || head.fields.has(Known::IfNoneMatch);
+    if names_tags {
+        matches!(changes.entity_tag, Change::Set(_))
+    } else {
+        matches!(changes.last_modified, Change::Set(_))
     }
 }
 
@@ -234,9 +266,86 @@ fn remove_description(fields: &mut FieldList) {
     fields.retain(|line| !FieldRule::of(&line.name).describes_content);
 }
 
+/// Leaves those fields of a 416 that tell of the selected representation: `Content-Range` has its length, the others
+/// describe the error page.
+fn remove_description_of_error(fields: &mut FieldList) {
+    fields.retain(|line| {
+        line.is_named("Content-Range")
+            || !(FieldRule::of(&line.name).describes_content || describes_octets(&line.name))
+    });
+}
+
 fn take_type(fields: &mut FieldList) -> String {
     let value = fields
         .take("Content-Type")
         .unwrap_or_else(|| UNKNOWN_TYPE.to_vec());
     String::from_utf8_lossy(&value).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::request::{HeadLimits, Parsed, field_space};
+
+    /// The status to a GET with `lines`, where a handler answers with `status` and `fields`.
+    fn status_of(
+        changes: &RepresentationChanges,
+        lines: &str,
+        status: Status,
+        fields: &str,
+    ) -> (u16, String) {
+        let text = format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
+        let mut space = field_space();
+        let limits = HeadLimits {
+            max_bytes: 4096,
+            max_fields: 20,
+        };
+        let Ok(Parsed::Complete(head, _)) = RequestHead::parse(text.as_bytes(), &mut space, limits)
+        else {
+            panic!("{text:?} is no head")
+        };
+        let fields = FieldList::parse(fields.as_bytes());
+        let response = response(status, &fields, Content::Empty, &head);
+        let response = under_conditions(response, &head, changes);
+        let fields = String::from_utf8_lossy(&response.fields).into_owned();
+        (response.status.code(), fields)
+    }
+
+    /// An upstream that is not told of a condition answers the Range alone.
+    #[test]
+    fn an_unsatisfiable_range_counts_after_the_operators_conditions() {
+        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let tag = RepresentationChanges {
+            entity_tag: Change::Set("\"op\"".to_owned()),
+            ..RepresentationChanges::default()
+        };
+        let date = RepresentationChanges {
+            last_modified: Change::Set(HttpDate::parse(DATE.as_bytes()).expect("a date")),
+            ..RepresentationChanges::default()
+        };
+        let since = format!("If-Modified-Since: {DATE}\r\n");
+        let before = "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\n";
+        let status = Status::RANGE_NOT_SATISFIABLE;
+        let fields =
+            "Content-Range: bytes */10\r\nContent-Type: text/html\r\nContent-MD5: x\r\nX: y\r\n";
+        for (changes, lines, expected) in [
+            (&tag, "If-None-Match: \"op\"\r\n", 304),
+            (&tag, "If-None-Match: \"zz\"\r\n", 416),
+            (&tag, "If-Match: \"zz\"\r\n", 412),
+            (&tag, "If-Match: \"op\"\r\n", 416),
+            (&tag, "", 416),
+            (&date, &since, 304),
+            (&date, before, 412),
+            // The upstream has evaluated these, and its 416 does not say what it has compared them with.
+            (&tag, &since, 416),
+            (&date, "If-Match: \"up\"\r\n", 416),
+        ] {
+            let lines = format!("Range: bytes=10-\r\n{lines}");
+            let (found, kept) = status_of(changes, &lines, status, fields);
+            assert_eq!(found, expected, "{lines}");
+            if found == 304 {
+                assert_eq!(kept, "X: y\r\n", "{lines}");
+            }
+        }
+    }
 }

@@ -572,6 +572,35 @@ fn a_script_that_gives_a_validator_gets_304_for_nothing() {
     expect_no_children(&server);
 }
 
+/// A script was not told of the operator's conditions, and answered the `Range` beside them all the same.
+#[test]
+fn a_range_that_a_script_answers_counts_after_the_operators_conditions() {
+    let part = "printf 'Status: 206\nContent-Type: a/b\nContent-Range: bytes 0-1/4\n\nab'";
+    let none = "printf 'Status: 416\nContent-Range: bytes */4\nContent-Type: a/b\n\nno'";
+    let headers = ", headers = { ETag = '\"op\"' }";
+    let server = server(&[("part", part), ("none", none)], headers);
+    let mut client = server.connect();
+    for (script, condition, status) in [
+        ("part", "If-None-Match: \"op\"", 304),
+        ("part", "If-Match: \"zz\"", 412),
+        ("part", "If-None-Match: \"zz\"", 206),
+        ("none", "If-None-Match: \"op\"", 304),
+        ("none", "If-Match: \"zz\"", 412),
+        ("none", "If-Match: \"op\"", 416),
+    ] {
+        let response = client.exchange(format!(
+            "GET /cgi-bin/{script} HTTP/1.1\r\nHost: h\r\nRange: bytes=0-1\r\n{condition}\r\n\r\n"
+        ));
+        assert_eq!(response.status, status, "{script}, {condition}");
+    }
+    // It has evaluated this condition itself, and need not name the entity tag again.
+    let dated = ", headers = { Last-Modified = 'Sun, 06 Nov 1994 08:49:37 GMT' }";
+    let server = self::server(&[("part", part)], dated);
+    let lines = "Range: bytes=0-1\r\nIf-Match: \"x\"\r\n";
+    let response = server.get_with("/cgi-bin/part", lines);
+    assert_eq!(response.status, 206);
+}
+
 #[test]
 fn a_script_whose_content_is_not_wanted_has_its_time_and_no_more() {
     let body = format!("{WITH_PIDS}{VALIDATED}cat /dev/zero");

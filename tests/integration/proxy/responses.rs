@@ -405,6 +405,7 @@ fn conditions_name_the_validators_that_the_operator_sets() {
         "200 OK\r\nETag: \"up\"",
         "206 Partial Content\r\nContent-Range: bytes 0-4/9\r\nETag: \"up\"",
     );
+    let none = "416 Range Not Satisfiable\r\nContent-Range: bytes */4";
     let known = "If-None-Match: \"v1\"\r\n";
     let range = "Range: bytes=0-4\r\n";
     for (option, method, lines, passed, head, status) in [
@@ -444,6 +445,8 @@ fn conditions_name_the_validators_that_the_operator_sets() {
         ),
         (TAG, "GET", range.to_owned(), range, part, 206),
         (TAG, "GET", format!("{range}{known}"), range, part, 304),
+        (TAG, "GET", format!("{range}{known}"), range, none, 304),
+        (TAG, "GET", range.to_owned(), range, none, 416),
         (TAG, "GET", since.to_owned(), since, whole, 200),
         (TAG, "GET", known.to_owned(), "", "404 Not Found", 404),
         (
