@@ -10,8 +10,6 @@
 //! "/shop" = { proxy = "shop", client_certificate = { X-Client-Subject = "subject" } }
 //! ```
 
-use toml::de::DeValue;
-
 use super::headers::{self, Message};
 use super::level::Refinement;
 use super::setting::{Kind, Setting, set, word, words};
@@ -172,15 +170,12 @@ impl Handshakes {
 
 /// Warns of `client_certificate` in `table`, a route, where no client can show a certificate.
 pub(super) fn warn_of_none_to_tell(table: Node<'_>, handshakes: Handshakes) {
-    let DeValue::Table(keys) = table.value.get_ref() else {
-        return;
-    };
-    if let (Some(value), Handshakes::AskNothing(help)) =
-        (keys.get(CLIENT_CERTIFICATE.key), handshakes)
+    if let (Some(spot), Handshakes::AskNothing(help)) =
+        (table.spot_of(CLIENT_CERTIFICATE.key), handshakes)
     {
         let message =
             "`client_certificate` never has a certificate to tell of: clients are asked for none";
-        let warning = Diagnostic::warning(message).at(table.cx.spot(value.span()), "");
+        let warning = Diagnostic::warning(message).at(spot, "");
         table.cx.report(warning.help(help.to_owned()));
     }
 }
@@ -188,11 +183,9 @@ pub(super) fn warn_of_none_to_tell(table: Node<'_>, handshakes: Handshakes) {
 /// Reports `client = "require"` in `table`, a server or one of its routes, where no client can show a
 /// certificate, or where every client has. `policy` is that of the table.
 pub(super) fn check(table: Node<'_>, policy: &Policy, handshakes: Handshakes) {
-    let DeValue::Table(keys) = table.value.get_ref() else {
-        return;
-    };
     // What a table without the key inherits is reported where it stands.
-    let Some(value) = keys.get(CLIENT.key).filter(|_| policy.needs_certificate) else {
+    let own = table.spot_of(CLIENT.key);
+    let Some(spot) = own.filter(|_| policy.needs_certificate) else {
         return;
     };
     let diagnostic = match handshakes {
@@ -209,6 +202,5 @@ pub(super) fn check(table: Node<'_>, policy: &Policy, handshakes: Handshakes) {
             Diagnostic::warning(message).help(help.to_owned())
         }
     };
-    let spot = table.cx.spot(value.span());
     table.cx.report(diagnostic.at(spot, ""));
 }

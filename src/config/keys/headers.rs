@@ -10,7 +10,6 @@ use super::level::Refinement;
 use super::setting::{Kind, Setting, Table, rows, show, walk};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
-use crate::config::complaint::suggest::nearest;
 use crate::config::model::{HeaderChanges, Policy, RequestText, TextPart};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::{Key, Section};
@@ -154,9 +153,8 @@ fn read(node: Node<'_>, message: Message) -> Option<Draft> {
         return Some(draft);
     }
     walk(&mut section, SETTINGS, &mut draft);
-    section.close_with(|name| {
-        let is_slip = nearest(name, SETTINGS.iter().map(|part| part.key)).is_some();
-        let is_field = parse_field_name(name).is_ok() && !is_slip;
+    section.close_or(|name| {
+        let is_field = parse_field_name(name).is_ok();
         is_field.then(|| format!("a field goes into `set`: set = {{ {name} = \"…\" }}"))
     });
     Some(draft)

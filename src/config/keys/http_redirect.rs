@@ -1,7 +1,5 @@
 //! `http_redirect` of a server: where plain HTTP is taken, and led to `https`.
 
-use toml::de::DeValue;
-
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::model::{
@@ -96,13 +94,9 @@ fn warn_of_unknown_port(node: Node<'_>, server: &Server) {
     node.cx.report(warning.help(help.to_owned()));
 }
 
-/// Where the value of `key` stands in `server`.
+/// Where the value of `key` stands in `server`; where the server stands, if it lacks the key.
 pub(super) fn key_spot(server: Node<'_>, key: &str) -> Spot {
-    let value = match server.value.get_ref() {
-        DeValue::Table(keys) => keys.get(key),
-        _ => None,
-    };
-    value.map_or_else(|| server.spot(), |value| server.cx.spot(value.span()))
+    server.spot_of(key).unwrap_or_else(|| server.spot())
 }
 
 /// The server that takes the plain requests for `server`, if that says so. `outer` is the policy above it:

@@ -6,7 +6,6 @@ use super::setting::{Kind, Setting, Table, rows, set, show, walk};
 use super::verb::Own;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
-use crate::config::complaint::suggest::nearest;
 use crate::config::model::{Condition, HostPattern, Route, ValuePattern, Wanted, When};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Key;
@@ -148,11 +147,10 @@ fn read(node: Node<'_>) -> Option<When> {
     let mut when = When::default();
     let walked = walk(&mut section, SETTINGS, &mut when);
     let has_unknown = !section.unknown().is_empty();
-    section.close_with(|name| {
-        let is_slip = nearest(name, SETTINGS.iter().map(|setting| setting.key)).is_some();
+    section.close_or(|name| {
         let is_field =
             name.starts_with(|c: char| c.is_ascii_uppercase()) && parse_field_name(name).is_ok();
-        (is_field && !is_slip).then(|| format!("a field stands in `header`: header.{name} = \"…\""))
+        is_field.then(|| format!("a field stands in `header`: header.{name} = \"…\""))
     });
     if has_unknown {
         return None;

@@ -108,6 +108,15 @@ impl<'c> Section<'c> {
         }
     }
 
+    /// As [`Self::close`]. `guess` may return the help for a key that resembles none of this table.
+    pub(crate) fn close_or(self, guess: impl Fn(&str) -> Option<String>) {
+        for key in self.unknown() {
+            let is_misspelt = nearest(key.name, self.known.iter().copied()).is_some();
+            let help = if is_misspelt { None } else { guess(key.name) };
+            self.report_unknown(&key, help);
+        }
+    }
+
     /// Reports a key that this table does not know. Without `help` the report suggests what was meant,
     /// or lists the keys of the table.
     pub(crate) fn report_unknown(&self, key: &Key<'_>, help: Option<String>) {
@@ -145,6 +154,14 @@ impl<'c> Section<'c> {
 }
 
 impl<'c> Node<'c> {
+    /// Where the value of `key` stands; `None` if this is no table with that key.
+    pub(crate) fn spot_of(self, key: &str) -> Option<Spot> {
+        let DeValue::Table(table) = self.value.get_ref() else {
+            return None;
+        };
+        Some(self.cx.spot(table.get(key)?.span()))
+    }
+
     /// The value as a table, called `title` in diagnostics. `help` is for a value of another type.
     pub(crate) fn section(
         self,
