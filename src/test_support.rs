@@ -3,6 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
+
+/// Calls `use_it` with the head of a GET for `/` with these further `lines`, each with its CRLF.
+pub(crate) fn with_head<T>(lines: &str, use_it: impl FnOnce(&RequestHead<'_>) -> T) -> T {
+    let text = format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
+    let mut space = field_space();
+    let limits = HeadLimits {
+        max_bytes: 8192,
+        max_fields: 20,
+    };
+    match RequestHead::parse(text.as_bytes(), &mut space, limits) {
+        Ok(Parsed::Complete(head, _)) => use_it(&head),
+        _ => panic!("{text:?} is no head"),
+    }
+}
+
 /// A directory of its own for a test, removed when dropped.
 pub(crate) struct TemporaryDirectory(PathBuf);
 

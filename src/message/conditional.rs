@@ -285,7 +285,7 @@ fn take_type(fields: &mut FieldList) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::request::{HeadLimits, Parsed, field_space};
+    use crate::test_support::with_head;
 
     /// The status to a GET with `lines`, where a handler answers with `status` and `fields`.
     fn status_of(
@@ -294,21 +294,13 @@ mod tests {
         status: Status,
         fields: &str,
     ) -> (u16, String) {
-        let text = format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
-        let mut space = field_space();
-        let limits = HeadLimits {
-            max_bytes: 4096,
-            max_fields: 20,
-        };
-        let Ok(Parsed::Complete(head, _)) = RequestHead::parse(text.as_bytes(), &mut space, limits)
-        else {
-            panic!("{text:?} is no head")
-        };
         let fields = FieldList::parse(fields.as_bytes());
-        let response = response(status, &fields, Content::Empty, &head);
-        let response = under_conditions(response, &head, changes);
-        let fields = String::from_utf8_lossy(&response.fields).into_owned();
-        (response.status.code(), fields)
+        with_head(lines, |head| {
+            let response = response(status, &fields, Content::Empty, head);
+            let response = under_conditions(response, head, changes);
+            let fields = String::from_utf8_lossy(&response.fields).into_owned();
+            (response.status.code(), fields)
+        })
     }
 
     /// An upstream that is not told of a condition answers the Range alone.

@@ -370,7 +370,7 @@ fn boundary() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::request::{HeadLimits, Parsed, field_space};
+    use crate::test_support::with_head;
 
     const CONTENT: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 
@@ -392,17 +392,10 @@ mod tests {
 
     /// Status, field lines and content of the answer to a GET with `lines`.
     fn answer(lines: &str) -> (u16, String, String) {
-        let text = format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
-        let mut space = field_space();
-        let limits = HeadLimits {
-            max_bytes: 4096,
-            max_fields: 20,
+        let respond = |head: &RequestHead<'_>| {
+            representation().answer(head, &RepresentationChanges::default())
         };
-        let Ok(Parsed::Complete(head, _)) = RequestHead::parse(text.as_bytes(), &mut space, limits)
-        else {
-            panic!("{text:?} is no head")
-        };
-        let response = representation().answer(&head, &RepresentationChanges::default());
+        let response = with_head(lines, respond);
         let content = match response.content {
             Content::Octets(octets) => octets.to_vec(),
             Content::Pieces(pieces) => pieces

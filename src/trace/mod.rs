@@ -118,7 +118,7 @@ fn values<'f>(fields: &'f Fields<'_>, name: &'static str) -> impl Iterator<Item 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
+    use crate::test_support::with_head;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -134,17 +134,9 @@ mod tests {
 
     /// The trace of a request with these field lines.
     fn begun(tracing: &Tracing, lines: &str, is_from_proxy: bool) -> Option<Trace> {
-        let text = format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
-        let mut space = field_space();
-        let limits = HeadLimits {
-            max_bytes: 8192,
-            max_fields: 20,
-        };
-        let parsed = RequestHead::parse(text.as_bytes(), &mut space, limits);
-        let Ok(Parsed::Complete(head, _)) = parsed else {
-            panic!("{text:?} is no head")
-        };
-        tracing.begin(&head.fields, is_from_proxy, || false)
+        with_head(lines, |head| {
+            tracing.begin(&head.fields, is_from_proxy, || false)
+        })
     }
 
     #[test]

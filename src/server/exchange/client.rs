@@ -98,6 +98,7 @@ mod tests {
     use super::*;
     use crate::config::network;
     use crate::http::request::{HeadLimits, Parsed, field_space};
+    use crate::test_support::with_head;
 
     /// The client of a request with these `X-Forwarded-For` values, a line each, which came from
     /// `peer`. The networks 10.0.0.0/8 and ::1 are trusted.
@@ -160,21 +161,9 @@ mod tests {
             // The first element is the client's own.
             ("10.0.0.1", "6.6.6.6, 1.1.1.1", "https, http", false),
         ] {
-            let text = format!(
-                "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {forwarded}\r\n\
-                 X-Forwarded-Proto: {proto}\r\n\r\n"
-            );
-            let mut space = field_space();
-            let limits = HeadLimits {
-                max_bytes: 4096,
-                max_fields: 20,
-            };
-            let parsed = RequestHead::parse(text.as_bytes(), &mut space, limits);
-            let Ok(Parsed::Complete(head, _)) = parsed else {
-                panic!("{text:?} is no head")
-            };
+            let lines = format!("X-Forwarded-For: {forwarded}\r\nX-Forwarded-Proto: {proto}\r\n");
             let peer: IpAddr = peer.parse().expect("an address");
-            let found = is_https(&proxies, peer.into(), &head);
+            let found = with_head(&lines, |head| is_https(&proxies, peer.into(), head));
             assert_eq!(found, expected, "{peer} {forwarded:?} {proto:?}");
         }
     }
