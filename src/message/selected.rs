@@ -1,10 +1,14 @@
 //! Which file a handler selects for a request: what `explain` tells.
 
+use std::path::PathBuf;
+
 /// The file that answers a request, in words for the operator.
 #[derive(Debug, Default)]
 pub(crate) struct Selected {
     /// The file that would be sent, and its coding, or the script that would run.
     pub(crate) file: Option<String>,
+    /// Where the file stands that would be sent as it is; `None`: none would, or a listing, or a script would run.
+    pub(crate) path: Option<PathBuf>,
     /// What stands in the way of the file that was asked for, or of one beside it.
     pub(crate) barrier: Option<String>,
 }
@@ -14,6 +18,7 @@ impl Selected {
     pub(crate) fn file(file: String) -> Self {
         Self {
             file: Some(file),
+            path: None,
             barrier: None,
         }
     }
@@ -22,6 +27,7 @@ impl Selected {
     pub(crate) fn nothing(barrier: String) -> Self {
         Self {
             file: None,
+            path: None,
             barrier: Some(barrier),
         }
     }

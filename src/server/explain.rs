@@ -19,6 +19,7 @@ mod stream;
 mod tracing;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -105,6 +106,8 @@ pub(crate) struct RequestExplanation {
     pub(crate) rewrite: Option<Rewritten>,
     /// The file that is sent, and in which coding.
     pub(crate) file: Option<String>,
+    /// Where that file stands; not told.
+    pub(crate) path: Option<PathBuf>,
     /// Why the file that was asked for, or a compressed one beside it, cannot be sent.
     pub(crate) barrier: Option<String>,
     /// What an upstream would be sent, where one answers.
@@ -353,7 +356,11 @@ async fn explain_exchange(
     (exchange, head, listener): (&Exchange<'_, '_>, &RequestHead<'_>, &ListenAddress),
     local: &WorkerState,
 ) -> Result<RequestExplanation, String> {
-    let Selected { file, barrier } = exchange.file(local).await;
+    let Selected {
+        file,
+        path,
+        barrier,
+    } = exchange.file(local).await;
     let refused = exchange.refusal_of_auth(local, NoContent).await;
     let auth = auth_of(exchange, refused.is_some());
     let facts = match refused {
@@ -381,6 +388,7 @@ async fn explain_exchange(
             to,
         }),
         file,
+        path,
         barrier,
         upstream: exchange.proxied().await,
         answer: facts,
@@ -461,8 +469,8 @@ fn facts_of(
 }
 
 /// The listener that the request arrives at: the one that the question names, or one at its port.
-/// Without either, the first at which a server names the host; without any, the first. Of several, one that
-/// clients come to in the way of the question.
+/// Without either, the first at which a server names the host; without any, the first. Of several, one that speaks
+/// TLS or not as the question does.
 ///
 /// # Errors
 /// A sentence: nothing listens there, or nothing that speaks TLS, as the question does.
@@ -503,8 +511,8 @@ fn listener<'g>(
     found.ok_or_else(|| "nothing listens".to_owned())
 }
 
-/// The listener that `is_it` holds of, which is at `place`. Of several, one that clients come to in the way of the
-/// question.
+/// The listener for which `is_it` holds; an error calls it `place`. Of several, one that speaks TLS or not as the
+/// question does.
 ///
 /// # Errors
 /// A sentence: nothing listens there, or nothing that speaks TLS, as the question does.
@@ -527,7 +535,7 @@ fn found<'g>(
     }
 }
 
-/// Whether clients come to `address` in the way of the question.
+/// Whether the listener at `address` speaks TLS if the question says `https`, and speaks none if it says `http`.
 fn is_spoken(generation: &Generation, question: &Question, address: &ListenAddress) -> bool {
     match question.scheme {
         None => true,

@@ -36,13 +36,14 @@ impl FilesHandler {
         match &entry.state {
             State::File(file) => {
                 let (coding, path) = file.describe(request.head, &self.route.options);
-                let root = self.route.options.root.display();
-                let mut selected = format!("{root}/{path} ({coding})");
+                let root = &self.route.options.root;
+                let mut selected = format!("{}/{path} ({coding})", root.display());
                 for passed_over in file.passed_over(&self.route.options) {
                     selected.push_str(&format!("; {passed_over}"));
                 }
                 Selected {
                     file: Some(selected),
+                    path: Some(root.join(path)),
                     barrier,
                 }
             }

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::facts::Facts;
 use super::{Buckets, Explanation, explain};
 use crate::config::model::{
     Auth, Config, LogDestination, PatternSegment, Policy, Route, RoutePattern, Server, Tls, Verb,
@@ -85,14 +86,11 @@ impl Suspect<'_> {
         let Ok(Explanation::Request(answer)) = answer else {
             return false;
         };
-        let is_ok = |status: Status| status == Status::OK;
-        let status = answer.answer.as_ref().map(|facts| facts.status);
-        let sent = answer.file.as_deref().unwrap_or_default();
-        let sent = sent.split(" (identity)").next().unwrap_or_default();
-        let sent = Path::new(sent);
-        status.is_some_and(is_ok)
-            && sent.starts_with(&self.root)
-            && sent.canonicalize().is_ok_and(|sent| sent == self.file)
+        let is_sent = |facts: &Facts| facts.status == Status::OK;
+        let is_file = |sent: &PathBuf| sent.canonicalize().is_ok_and(|sent| sent == self.file);
+        answer.route.as_ref() == Some(&self.route.pattern)
+            && answer.answer.as_ref().is_some_and(is_sent)
+            && answer.path.as_ref().is_some_and(is_file)
     }
 
     fn warning(&self) -> String {

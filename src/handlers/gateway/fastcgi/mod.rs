@@ -121,6 +121,7 @@ impl FastcgiHandler {
                 let file = format!("{}{path} (script)", self.options.root.display());
                 Selected {
                     file: Some(file),
+                    path: None,
                     barrier,
                 }
             }
