@@ -445,9 +445,7 @@ impl Way {
             Wants::ToSend => {
                 // A sender that breaks while nothing is read from it would not be noticed otherwise. A
                 // report ends the wait, so it is waited for again.
-                while let Poll::Ready(Ok(())) =
-                    ends.from.poll_ready(context, Direction::Read, deadline)
-                {
+                while let Poll::Ready(Ok(())) = ends.from.poll_report(context, deadline) {
                     self.is_drained = false;
                     if ends.from.is_broken() {
                         return Poll::Ready(Err(Failure::Broken));

@@ -195,6 +195,24 @@ impl Transport {
         }
     }
 
+    /// Waits until the system reports anything about what the peer sends: octets, its end, or that the connection
+    /// broke. For callers that receive nothing for now: unlike after [`poll_ready`](Self::poll_ready), what a
+    /// session of TLS has received already is no reason to go on. A report is made once, so the caller must
+    /// try to receive before it waits to read again.
+    ///
+    /// # Errors
+    /// [`Elapsed`] at `deadline`.
+    pub(crate) fn poll_report(
+        &self,
+        context: &mut Context<'_>,
+        deadline: Tick,
+    ) -> Poll<Result<(), Elapsed>> {
+        match self {
+            Self::Plain(stream) => stream.poll_ready(context, Direction::Read, deadline),
+            Self::Tls(session) => session.poll_report(context, deadline),
+        }
+    }
+
     /// Waits until another try may succeed in either direction. The caller must then try both.
     ///
     /// # Errors

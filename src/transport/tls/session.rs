@@ -408,6 +408,18 @@ impl Session {
         self.stream.poll_ready(context, direction, deadline)
     }
 
+    /// As [`Transport::poll_report`](crate::transport::Transport::poll_report).
+    pub(crate) fn poll_report(
+        &self,
+        context: &mut Context<'_>,
+        deadline: Tick,
+    ) -> Poll<Result<(), Elapsed>> {
+        if let Some(state) = &mut *self.state.borrow_mut() {
+            self.send_before_wait(state, context);
+        }
+        self.stream.poll_ready(context, Direction::Read, deadline)
+    }
+
     /// As [`Transport::poll_idle`](crate::transport::Transport::poll_idle).
     pub(crate) fn poll_idle(&self, context: &mut Context<'_>, deadline: Tick) -> Poll<Idle> {
         if self.begin_wait(context) {
@@ -428,32 +440,38 @@ impl Session {
         let Some(state) = &mut *self.state.borrow_mut() else {
             return false;
         };
-        if state.has_something() {
-            return true;
+        let has_something = state.has_something();
+        if !has_something {
+            self.send_before_wait(state, context);
         }
+        has_something
+    }
+
+    /// Sends content and records that waited for more to go with them. What the socket does not take now is sent
+    /// by a later call: the task of `context` is woken when there is room.
+    fn send_before_wait(&self, state: &mut State, context: &mut Context<'_>) {
         self.send_held(state);
         if state.outgoing.is_empty() {
-            return false;
+            return;
         }
         // While content is unreported, its caller waits for room and sends it again: that flushes, too.
         while state.unreported == 0 || state.has_to_end {
             match state.flush(&self.stream) {
                 Ok(true) if state.has_to_end => {
                     self.stream.shut_down_write();
-                    break;
+                    return;
                 }
                 Ok(false) => {
                     let ready = self
                         .stream
                         .poll_ready(context, Direction::Write, Tick::NEVER);
                     if ready.is_pending() {
-                        break;
+                        return;
                     }
                 }
                 // The next read finds what is wrong.
-                Ok(true) | Err(_) => break,
+                Ok(true) | Err(_) => return,
             }
         }
-        false
     }
 }

@@ -2,6 +2,7 @@
 //! means.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
@@ -438,6 +439,66 @@ fn a_tunnel_leads_through_tls() {
     connection.send("last");
     drop(connection);
     assert_eq!(client.rest().expect("an end in order"), b"last");
+}
+
+/// Sends much over a tunnel, by `send`, to a side that takes nothing before `server` has served others for as long
+/// as more of it is taken; `take` is the other side.
+fn send_while_others_are_served(
+    server: &Server,
+    mut send: impl FnMut(&[u8]) + Send,
+    mut take: impl FnMut(usize),
+) {
+    /// Requests of others behind which nothing more of the tunnel's octets is taken.
+    const QUIET: usize = 50;
+    const PIECES: usize = 1024;
+    let piece = pattern(0, 64 * 1024);
+    let sent = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..PIECES {
+                send(&piece);
+                sent.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let (mut quiet, mut before) = (0, usize::MAX);
+        while quiet < QUIET {
+            assert_eq!(server.get("/here").text(), "here");
+            let now = sent.load(Ordering::Relaxed);
+            quiet = if now == before { quiet + 1 } else { 0 };
+            before = now;
+        }
+        assert!(before < PIECES, "the octets of all buffers");
+        (0..PIECES).for_each(|_| take(piece.len()));
+    });
+}
+
+/// What a session has received and not handed on yet waits for the receiver, and the worker for nobody.
+#[test]
+fn a_side_of_a_tunnel_that_pauses_holds_up_nobody_else() {
+    let upstream = good();
+    let text = configuration(&upstream, &format!("ca = {}", file("ca.pem")), "");
+    let tls = format!(
+        "tls = {{ certificate = {}, key = {} }}\ntls_default = true\nroutes.'= /here' = {{ respond = 'here' }}\n",
+        file("localhost.pem"),
+        file("localhost.key")
+    );
+    let server = site(&(text + &tls)).start();
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    let switch =
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let (mut connection, _) = upstream.answer(switch);
+    assert_eq!(client.response_head().status, 101);
+    send_while_others_are_served(
+        &server,
+        |piece| client.send(piece),
+        |count| assert!(connection.take(count).is_some()),
+    );
+    send_while_others_are_served(
+        &server,
+        |piece| connection.send(piece),
+        |count| drop(client.read(count)),
+    );
 }
 
 fn answer_all(connection: &mut Connection) {
