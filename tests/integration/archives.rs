@@ -172,7 +172,7 @@ fn one_too_many_is_refused_until_another_client_has_gone() {
         let line = text.lines().find_map(|it| it.strip_prefix(line));
         line.expect("it is told").to_owned()
     };
-    assert_eq!(running(), "8");
+    until("each has its thread", || (running() == "8").then_some(()));
     clients.pop();
     until("a place is free", || (running() == "7").then_some(()));
     clients.push(half_served(&server));
