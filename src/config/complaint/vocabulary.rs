@@ -10,16 +10,23 @@ use super::suggest::nearest;
 pub(crate) struct Vocabulary {
     /// Each of our keys once, and the places where it belongs.
     homes: Vec<(&'static str, String)>,
-    /// Names that other servers use, and what the operator can write here.
-    translations: Vec<(&'static str, &'static str)>,
+    translations: Vec<Translation>,
+}
+
+/// A name that other servers use.
+#[derive(Debug)]
+pub(crate) struct Translation {
+    pub(crate) name: &'static str,
+    /// The key of ours that stands for it.
+    pub(crate) key: &'static str,
+    /// What the operator can write here.
+    pub(crate) text: &'static str,
 }
 
 impl Vocabulary {
-    /// Makes a vocabulary. No name may stand twice in `homes`, nor in `translations`.
-    pub(crate) fn new(
-        homes: Vec<(&'static str, String)>,
-        translations: Vec<(&'static str, &'static str)>,
-    ) -> Self {
+    /// Makes a vocabulary. No name may stand twice in `homes`. One that stands twice in `translations` is explained
+    /// by the first.
+    pub(crate) fn new(homes: Vec<(&'static str, String)>, translations: Vec<Translation>) -> Self {
         Self {
             homes,
             translations,
@@ -30,14 +37,20 @@ impl Vocabulary {
     /// name is called here, and where our own one belongs.
     pub(crate) fn explain(&self, key: &str) -> Option<String> {
         let mut translations = self.translations.iter();
-        let translation = translations.find(|(name, _)| *name == key);
+        let translation = translations.find(|translation| translation.name == key);
         let home = self.home(key);
         let home = home.map(|home| format!("`{key}` belongs in {home}"));
         match (translation, home) {
-            (Some((_, text)), Some(home)) => Some(format!("{text}; {home}")),
-            (Some((_, text)), None) => Some((*text).to_owned()),
+            (Some(Translation { text, .. }), Some(home)) => Some(format!("{text}; {home}")),
+            (Some(Translation { text, .. }), None) => Some((*text).to_owned()),
             (None, home) => home,
         }
+    }
+
+    /// Whether other servers call `key`, one of ours, by that `name`.
+    pub(crate) fn is_foreign_name(&self, name: &str, key: &str) -> bool {
+        let mut translations = self.translations.iter();
+        translations.any(|translation| translation.name == name && translation.key == key)
     }
 
     /// What to say about a `key` that resembles no key of its table, but one of another table.

@@ -72,7 +72,13 @@ const SETTINGS: &[Setting<Draft, Acme>] = &[
         key: "agree",
         kind: Kind::Only(true),
         about: "that you agree to the terms of the CA",
-        translations: &[("agree_tos", "the setting is called `agree`, in `[acme]`")],
+        translations: &[
+            ("agree_tos", "the setting is called `agree`, in `[acme]`"),
+            (
+                "agree_to_terms",
+                "the setting is called `agree`, in `[acme]`",
+            ),
+        ],
         read: |node, draft| set(&mut draft.agrees, node.boolean()),
         show: |_| Some("true".to_owned()),
         ..Setting::BLANK

@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use super::TABLES;
-use crate::config::complaint::vocabulary::Vocabulary;
+use super::setting::Row;
+use crate::config::complaint::vocabulary::{Translation, Vocabulary};
 use crate::config::tree::node::alternatives;
 
 /// The keys of all tables, made once for the process.
@@ -32,14 +33,16 @@ fn homes() -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// The names that other servers use, each once: the same key may stand in several tables.
-fn translations() -> Vec<(&'static str, &'static str)> {
+/// The names that other servers use, in the order of our tables.
+fn translations() -> Vec<Translation> {
     let rows = TABLES.iter().flat_map(|table| (table.rows)());
-    let mut translations: Vec<(&str, &str)> = Vec::new();
-    for (name, text) in rows.flat_map(|row| row.translations) {
-        if !translations.iter().any(|(other, _)| other == name) {
-            translations.push((name, text));
-        }
-    }
-    translations
+    let of_row = |row: Row| {
+        let translation = move |(name, text): &(&'static str, &'static str)| Translation {
+            name,
+            key: row.key,
+            text,
+        };
+        row.translations.iter().map(translation)
+    };
+    rows.flat_map(of_row).collect()
 }

@@ -230,12 +230,15 @@ fn read(node: Node<'_>, more: &'static [Setting<Draft, Tls>]) -> Option<NamedCer
     let mut draft = Draft::default();
     let walked = walk(&mut section, SETTINGS.iter().chain(more), &mut draft);
     let is_issued = draft.is_issued;
+    let says_no = |node: Node<'_>| matches!(node.value.get_ref(), DeValue::Boolean(false));
+    // Also with a mistake: one error is enough.
+    let wants_issue = section.peek("acme").is_some_and(|node| !says_no(node));
     for key in ["certificate", "key"] {
         if let (true, Some(file)) = (is_issued, section.peek(key)) {
             let message = format!("`acme = true` stands for `{key}`, and both are here");
             section.report(Diagnostic::error(message).at(file.spot(), ""));
         }
-        if !is_issued && section.lacks(key) {
+        if !wants_issue && section.lacks(key) {
             let error = Diagnostic::error(format!("`tls` names no `{key}`")).at(node.spot(), "");
             section.report_absence(error.help(HELP.to_owned()));
         }

@@ -58,17 +58,20 @@ impl<'c> Section<'c> {
         self.table.contains_key(key)
     }
 
-    /// Whether the table neither has `key` nor a misspelling of it. A misspelling is reported as such, and need not
-    /// be reported as an absence, too. To be asked when the keys of the table have been taken.
+    /// Whether the table neither has `key` nor a misspelling of it, nor another server's name of it. Those are
+    /// reported as such, and need not be reported as an absence, too. To be asked when the keys of the table have been taken.
     pub(crate) fn lacks(&self, key: &str) -> bool {
         !self.has(key) && !self.misspells(key)
     }
 
-    /// Whether a key that was not taken seems to mean `key`, which was.
+    /// Whether a key that was not taken seems to mean `key`, which was: a misspelling, or another server's name.
     pub(crate) fn misspells(&self, key: &str) -> bool {
         let known = || self.known.iter().copied();
         let mut unknown = self.unknown().into_iter();
-        unknown.any(|other| nearest(other.name, known()) == Some(key))
+        let vocabulary = self.cx.vocabulary;
+        unknown.any(|other| {
+            nearest(other.name, known()) == Some(key) || vocabulary.is_foreign_name(other.name, key)
+        })
     }
 
     /// All keys and values, in the order of the file.
