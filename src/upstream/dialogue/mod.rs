@@ -219,7 +219,12 @@ impl<P: Protocol> Dialogue<P> {
     pub(crate) async fn feed(&mut self, content: &mut impl ReadContent) {
         loop {
             let connection = &self.connection;
-            self.sending.advance(|octets| connection.send(octets));
+            let sent = self.sending.advance(|octets| connection.send(octets));
+            if sent == Sent::Some {
+                // A session of TLS takes no more than its share of what there is room for, and the system reports
+                // room only to those whom it has refused some.
+                continue;
+            }
             if self.sending.has_more() {
                 // It does not elapse.
                 let _ = self.connection.ready_to_send(Tick::NEVER).await;

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::{HELLO, LAST, POST, get};
 use crate::support::{
-    Certificate, Connection, Directory, Server, Site, Upstream, ended_with, pattern, program,
-    tls_fixture, until,
+    Certificate, Connection, Directory, Server, Site, UnixClient, Upstream, ended_with, pattern,
+    program, tls_fixture, until,
 };
 
 /// A file of `tests/fixtures/tls`, as a value of the configuration.
@@ -499,6 +499,35 @@ fn a_side_of_a_tunnel_that_pauses_holds_up_nobody_else() {
         |piece| connection.send(piece),
         |count| drop(client.read(count)),
     );
+}
+
+/// The request's content goes to an upstream over TLS as it comes, also while the client takes nothing of the response.
+#[test]
+fn content_goes_on_while_the_client_takes_no_response() {
+    /// More than a Unix socket holds, and less than the connection from the upstream does.
+    const RESPONSE: usize = 1 << 20;
+    const CONTENT: usize = 8 << 20;
+    let upstream = good();
+    let text = configuration(&upstream, &format!("ca = {}", file("ca.pem")), "")
+        .replace("proxy_status = true", "buffer = false")
+        .replace("'127.0.0.1:0'", "['127.0.0.1:0', 'unix:s']");
+    let server = site(&format!("limits.send_timeout = '1h'\n{text}")).start();
+    let mut client = UnixClient::connect(&server.directory().join("s"));
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {CONTENT}\r\n\r\n"
+    ));
+    let mut connection = upstream.accept();
+    connection.head();
+    connection.send(format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {RESPONSE}\r\nConnection: close\r\n\r\n"
+    ));
+    connection.send(vec![7; RESPONSE]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| client.send(vec![5; CONTENT]));
+        assert!(connection.take(CONTENT).is_some());
+    });
+    drop(connection);
+    assert_eq!(client.response().content.len(), RESPONSE);
 }
 
 fn answer_all(connection: &mut Connection) {
