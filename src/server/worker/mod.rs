@@ -108,6 +108,12 @@ pub(crate) struct WorkerSetup {
 #[derive(Clone, Copy)]
 struct WorkerName(Option<usize>);
 
+impl WorkerName {
+    fn is_of_control(self) -> bool {
+        self.0.is_none()
+    }
+}
+
 impl fmt::Display for WorkerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {

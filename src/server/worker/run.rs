@@ -130,11 +130,23 @@ async fn run_commands(mut commands: Receiver<Command>, worker: &Rc<Worker>) {
             Err(Elapsed) => break,
         }
     }
-    let open = worker.counters.open.read();
-    if open > 0 {
-        diagnostic::warn(format_args!(
-            "{open} connections were cut when the grace period was over"
+    tell_what_is_cut(worker);
+}
+
+/// Tells of the connections that are left when the grace period is over.
+fn tell_what_is_cut(worker: &Worker) {
+    let cut = match worker.counters.open.read() {
+        0 => return,
+        1 => "1 connection was cut".to_owned(),
+        open => format!("{open} connections were cut"),
+    };
+    if worker.name.is_of_control() {
+        // No exchange of a client was cut, and `grace` has no part in it.
+        diagnostic::info(format_args!(
+            "{cut} at the control socket: who follows the server there did not read the rest"
         ));
+    } else {
+        diagnostic::warn(format_args!("{cut} when the grace period was over"));
     }
 }
 
