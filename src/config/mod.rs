@@ -82,12 +82,12 @@ pub(crate) fn parse_certificate_host(text: &str) -> Result<model::HostPattern, S
     words::address::parse_certificate_host(text).map_err(sentence)
 }
 
-/// Reads the address of a server of an upstream as the file writes it; names are not looked up.
+/// Reads the address of a server in the command line; names are not looked up.
 ///
 /// # Errors
 /// A sentence with a remedy.
 pub(crate) fn parse_upstream_server(text: &str) -> Result<UpstreamUrl, String> {
-    words::upstream::parse_upstream_server(text).map_err(sentence)
+    words::upstream::parse_server_of_command(text).map_err(sentence)
 }
 
 /// A fault in a word of the command line.

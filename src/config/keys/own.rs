@@ -10,9 +10,12 @@ use crate::config::words::written;
 
 pub(super) const SETTINGS: &[Setting<Own, Route>] = &[when::WHEN, rewrite::REWRITE];
 
-/// Reads them from the table of a route. `None`: one has a mistake, which is reported.
-pub(super) fn read(section: &mut Section<'_>) -> Option<Own> {
-    let mut own = Own::default();
+/// Reads them from the table of a route with the verb `verb`. `None`: one has a mistake, which is reported.
+pub(super) fn read(section: &mut Section<'_>, verb: Option<&'static str>) -> Option<Own> {
+    let mut own = Own {
+        verb,
+        ..Own::default()
+    };
     let walked = walk(section, SETTINGS, &mut own);
     walked.is_sound().then_some(own)
 }

@@ -3,10 +3,14 @@
 use super::setting::{Kind, Setting};
 use super::verb::Own;
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::{Route, Verb};
+use crate::config::model::{RequestText, Route};
+use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 use crate::config::words::target::parse_rewrite;
 use crate::config::words::written;
+
+/// The verbs that look at the path. The others answer alone.
+const TAKE_REWRITE: &[&str] = &["files", "handler", "echo", "cgi", "fastcgi", "proxy"];
 
 pub(super) const REWRITE: Setting<Own, Route> = Setting {
     key: "rewrite",
@@ -20,38 +24,52 @@ pub(super) const REWRITE: Setting<Own, Route> = Setting {
              rewrite = \"/item?id={id}\" }`",
     )],
     read: |node, own| {
-        own.rewrite = Some(node.text()?.parse(parse_rewrite)?);
+        own.rewrite = read(node, own.verb)?;
         Some(())
     },
     show: |route| Some(written::string(&route.rewrite.as_ref()?.written)),
     ..Setting::BLANK
 };
 
-/// Reports `rewrite` where it has nothing to change, or says another path than the one beside it.
-pub(super) fn check(section: &Section<'_>, verb: &Verb, strips_prefix: bool) {
-    let Some(rewrite) = section.peek("rewrite") else {
-        return;
-    };
-    let answers_alone = match verb {
-        Verb::Respond(_) => Some("respond"),
-        Verb::Redirect(_) => Some("redirect"),
-        Verb::Status => Some("status"),
-        Verb::Metrics => Some("metrics"),
-        Verb::Ready(_) => Some("ready"),
-        Verb::Live => Some("live"),
-        Verb::Dashboard => Some("dashboard"),
-        _ => None,
-    };
-    if let Some(verb) = answers_alone {
+/// Reads `rewrite` in a route whose verb is `verb`. Where it has nothing to change, that is reported, and
+/// nothing else of it. `None`: it has a mistake, which is reported.
+fn read(node: Node<'_>, verb: Option<&str>) -> Option<Option<RequestText>> {
+    if let Some(verb) = verb.filter(|verb| !TAKE_REWRITE.contains(verb)) {
         let message = format!("`{verb}` looks at no path, so `rewrite` has nothing to change");
-        let error = Diagnostic::error(message).at(rewrite.spot(), "");
+        let error = Diagnostic::error(message).at(node.spot(), "");
         let help = match verb {
             "redirect" => "a redirect says in its target where it leads",
             _ => "leave it out",
         };
-        return section.report(error.help(help.to_owned()));
+        node.cx.report(error.help(help.to_owned()));
+        return Some(None);
     }
-    if let Some(strip) = section.peek("strip_prefix").filter(|_| strips_prefix) {
+    let parse = |text: &str| {
+        parse_rewrite(text).map_err(|fault| match text {
+            "{rest}" => fault.help(help_for_rest(verb)),
+            _ => fault,
+        })
+    };
+    Some(Some(node.text()?.parse(parse)?))
+}
+
+/// What to write in place of `rewrite = "{rest}"`, by which an operator asks for what is below the route.
+fn help_for_rest(verb: Option<&str>) -> String {
+    match verb {
+        Some("files" | "proxy") => {
+            "write strip_prefix = true in place of `rewrite` to ask for what is below the route"
+                .to_owned()
+        }
+        Some(verb @ ("cgi" | "fastcgi")) => {
+            format!("leave it out: `{verb}` takes what is below the route by itself")
+        }
+        _ => "write \"/{rest}\", which is what the path has below the route".to_owned(),
+    }
+}
+
+/// Reports `strip_prefix` beside a `rewrite`, in a route that strips its prefix.
+pub(super) fn refuse_strip_prefix(section: &Section<'_>) {
+    if let (Some(rewrite), Some(strip)) = (section.peek("rewrite"), section.peek("strip_prefix")) {
         let message = "`rewrite` says the whole path, so `strip_prefix` has nothing to take off";
         let error = Diagnostic::error(message)
             .at(strip.spot(), "")

@@ -110,11 +110,12 @@ pub(super) fn resolve_verb(
         .map(|text| format!("to serve a directory write {{ files = \"{text}\" }}"));
     let mut section = node.section(format!("route `{}`", key.name), help)?;
     let policy = refine(&mut section, Level::Route, outer);
-    let own = own::read(&mut section);
+    let its_verb = only_verb(&section).map(|verb| verb.key);
+    let own = own::read(&mut section, its_verb);
     let verb = choose_verb(key, &section)?;
     let answer = (verb.read)(&mut section);
-    if let Some(answer) = &answer {
-        rewrite::check(&section, &answer.verb, answer.strip_prefix);
+    if answer.as_ref().is_some_and(|answer| answer.strip_prefix) {
+        rewrite::refuse_strip_prefix(&section);
     }
     if let Some(Answer {
         verb: Verb::Respond(respond),
@@ -151,6 +152,17 @@ pub(super) fn has_verb(value: Node<'_>) -> bool {
     };
     let is_verb = |key: &str| VERBS.iter().any(|verb| verb.key == key && !is_option(key));
     table.keys().any(|key| is_verb(key.get_ref()))
+}
+
+/// The verb of a route; `None` if it has none or more than one.
+fn only_verb(section: &Section<'_>) -> Option<&'static VerbKeys> {
+    let entries = section.entries().into_iter();
+    let mut verbs = entries.filter(|(key, _)| is_verb(key, section));
+    let (verb, _) = verbs.next()?;
+    if verbs.next().is_some() {
+        return None;
+    }
+    VERBS.iter().copied().find(|known| known.key == verb.name)
 }
 
 /// The verb of a route. None, or more than one, is a mistake.

@@ -48,6 +48,8 @@ pub(super) struct Answer {
 /// What a route says for itself alone, whatever its verb, while it is read.
 #[derive(Default)]
 pub(super) struct Own {
+    /// The key of the route's verb. `None`: it has no verb, or two, which is reported elsewhere.
+    pub(super) verb: Option<&'static str>,
     pub(super) when: When,
     pub(super) rewrite: Option<RequestText>,
 }

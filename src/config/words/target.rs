@@ -62,10 +62,7 @@ fn parse_path(target: &str, key: &str, help: &str) -> Result<RequestText, Fault>
             0..target.len(),
             format!("`{key}` is a path, from its slash on"),
         );
-        return Err(match target {
-            "{rest}" => fault.help("strip_prefix = true asks for what is below the route"),
-            _ => fault.help(help),
-        });
+        return Err(fault.help(help));
     }
     if let Some(at) = target.find('#') {
         let fault = Fault::new(at..target.len(), "a fragment is never sent (RFC 9110 §7.1)");

@@ -26,6 +26,19 @@ pub(crate) enum ProxyTarget {
     Server(UpstreamUrl),
 }
 
+/// Where an address of a server stands. What may stand beside it depends on that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In `proxy` of a route.
+    Route,
+    /// In the `servers` of an upstream, which routes and streams ask.
+    Upstream,
+    /// In `proxy` of a stream.
+    Stream,
+    /// In the command line, where no route can say more of it.
+    Command,
+}
+
 const SCHEME: &str = "http://";
 
 const TARGET_HELP: &str =
@@ -37,7 +50,7 @@ const SERVER_HELP: &str =
 /// Reads the value of `proxy`. Paths of Unix sockets stay as written, and names are not looked up.
 pub(crate) fn parse_proxy_target(text: &str) -> Result<ProxyTarget, Fault> {
     if text.starts_with(UNIX) {
-        return parse_upstream_server(text).map(ProxyTarget::Server);
+        return parse_server_at(text, Place::Route).map(ProxyTarget::Server);
     }
     match after_scheme(text)? {
         Some((Scheme::Tls, rest)) => {
@@ -45,7 +58,8 @@ pub(crate) fn parse_proxy_target(text: &str) -> Result<ProxyTarget, Fault> {
             return Err(fault.help(format!("write \"https://{rest}\"")));
         }
         Some((scheme, rest)) => {
-            return parse_authority(text, scheme, rest).map(ProxyTarget::Server);
+            let server = parse_authority(text, (scheme, rest), Place::Route);
+            return server.map(ProxyTarget::Server);
         }
         None => {}
     }
@@ -80,11 +94,20 @@ pub(crate) fn parse_stream_target(text: &str) -> Result<ProxyTarget, Fault> {
     if is_upstream_name(text) && text.parse::<Ipv4Addr>().is_err() {
         return Ok(ProxyTarget::Named(text.to_owned()));
     }
-    parse_upstream_server(text).map(ProxyTarget::Server)
+    parse_server_at(text, Place::Stream).map(ProxyTarget::Server)
 }
 
 /// Reads the address of a server of an upstream, as [`parse_proxy_target`] does.
 pub(crate) fn parse_upstream_server(text: &str) -> Result<UpstreamUrl, Fault> {
+    parse_server_at(text, Place::Upstream)
+}
+
+/// Reads the address of a server in the command line, as [`parse_upstream_server`] does.
+pub(crate) fn parse_server_of_command(text: &str) -> Result<UpstreamUrl, Fault> {
+    parse_server_at(text, Place::Command)
+}
+
+fn parse_server_at(text: &str, place: Place) -> Result<UpstreamUrl, Fault> {
     if let Some(path) = text.strip_prefix(UNIX) {
         return Ok(UpstreamAddress::Unix(parse_unix(path)?).into());
     }
@@ -96,8 +119,8 @@ pub(crate) fn parse_upstream_server(text: &str) -> Result<UpstreamUrl, Fault> {
         return Err(fault.help(format!("write \"unix:{text}\"")));
     }
     match after_scheme(text)? {
-        Some((scheme, rest)) => parse_authority(text, scheme, rest),
-        None => parse_server(text, Scheme::Plain, text),
+        Some(url) => parse_authority(text, url, place),
+        None => parse_server(text, (Scheme::Plain, text), place),
     }
 }
 
@@ -188,7 +211,9 @@ fn after_scheme(text: &str) -> Result<Option<(Scheme, &str)>, Fault> {
         "fastcgi" | "fcgi" => Err(fault(
             "`proxy` asks servers that speak HTTP; FastCGI has a verb of its own".to_owned(),
         )
-        .help(format!("write fastcgi = \"{host}\", root = \"DIR\""))),
+        .help(format!(
+            "in the route, write fastcgi = \"{host}\", root = \"DIR\" in place of `proxy`"
+        ))),
         _ => Err(fault(format!(
             "`{}` is no scheme that `proxy` can speak",
             scheme.escape_debug()
@@ -198,7 +223,11 @@ fn after_scheme(text: &str) -> Result<Option<(Scheme, &str)>, Fault> {
 }
 
 /// Reads `rest`, which stands behind the scheme in `text`: a host, and a port or none.
-fn parse_authority(text: &str, scheme: Scheme, rest: &str) -> Result<UpstreamUrl, Fault> {
+fn parse_authority(
+    text: &str,
+    (scheme, rest): (Scheme, &str),
+    place: Place,
+) -> Result<UpstreamUrl, Fault> {
     let start = text.len() - rest.len();
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, beyond) = rest.split_at(end);
@@ -212,19 +241,22 @@ fn parse_authority(text: &str, scheme: Scheme, rest: &str) -> Result<UpstreamUrl
             start + end..text.len(),
             "the URL of a server ends with its port",
         );
-        return Err(fault.help(path_help(url_start(scheme), authority, beyond)));
+        return Err(fault.help(path_help(scheme, (authority, beyond), place)));
     }
     if let Some((account, host)) = authority.rsplit_once('@') {
         let range = start..start + account.len() + 1;
-        let start = url_start(scheme);
-        let help = format!(
-            "write \"{start}{host}\", and \
-             request_headers = {{ set = {{ Authorization = \"Basic …\" }} }} beside it"
-        );
+        let url = format!("{}{host}", url_start(scheme));
+        let help = match route_of(scheme, place) {
+            Some(there) => format!(
+                "write \"{url}\", and \
+                 request_headers = {{ set = {{ Authorization = \"Basic …\" }} }} {there}"
+            ),
+            None => format!("write \"{url}\""),
+        };
         return Err(Fault::new(range, "the URL of a server names no user").help(help));
     }
     let port = match scheme {
-        _ if has_port(authority) => return parse_server(text, scheme, authority),
+        _ if has_port(authority) => return parse_server(text, (scheme, authority), place),
         Scheme::Plain => 80,
         Scheme::Https => 443,
         Scheme::Tls => {
@@ -232,7 +264,7 @@ fn parse_authority(text: &str, scheme: Scheme, rest: &str) -> Result<UpstreamUrl
             return Err(fault.help(format!("write \"tls://{authority}:5433\"")));
         }
     };
-    parse_server(text, scheme, &format!("{authority}:{port}"))
+    parse_server(text, (scheme, &format!("{authority}:{port}")), place)
 }
 
 /// What stands before the address of a server with that scheme.
@@ -244,18 +276,40 @@ fn url_start(scheme: Scheme) -> &'static str {
     }
 }
 
+/// Where the options of the route stand that asks a server over `scheme`; `None` if no route does.
+fn route_of(scheme: Scheme, place: Place) -> Option<&'static str> {
+    match place {
+        // `tls` is what streams speak.
+        _ if scheme == Scheme::Tls => None,
+        Place::Route => Some("beside it"),
+        Place::Upstream => Some("in the route that asks it"),
+        Place::Stream | Place::Command => None,
+    }
+}
+
 /// What to write in place of a URL with a path. Other servers put that path before the request's, or in
 /// place of what matched, and which of the two depends on a slash.
-fn path_help(start: &str, authority: &str, beyond: &str) -> String {
+fn path_help(scheme: Scheme, (authority, beyond): (&str, &str), place: Place) -> String {
     let path = beyond.split(['?', '#']).next().unwrap_or(beyond);
+    // A stream names a server without TLS by its address alone.
+    let start = match place {
+        Place::Stream if scheme == Scheme::Plain => "",
+        _ => url_start(scheme),
+    };
     let url = format!("{start}{authority}");
+    let Some(there) = route_of(scheme, place) else {
+        return match place {
+            Place::Command => format!("write \"{url}\": the path is the client's"),
+            _ => format!("write \"{url}\": a stream carries octets, and asks for no path"),
+        };
+    };
     match path.trim_end_matches('/') {
         "" => format!(
-            "write \"{url}\": the path is the client's; strip_prefix = true leaves the part out that \
-             matched"
+            "write \"{url}\": the path is the client's; strip_prefix = true {there} leaves the part out \
+             that matched"
         ),
         path => format!(
-            "write \"{url}\", and rewrite = \"{path}{{rest}}\" beside it; `{{rest}}` is what the path has \
+            "write \"{url}\", and rewrite = \"{path}{{rest}}\" {there}; `{{rest}}` is what the path has \
              below the route"
         ),
     }
@@ -267,7 +321,11 @@ fn has_port(authority: &str) -> bool {
 }
 
 /// Reads `authority`, a host and a port. `text` is what the operator wrote.
-fn parse_server(text: &str, scheme: Scheme, authority: &str) -> Result<UpstreamUrl, Fault> {
+fn parse_server(
+    text: &str,
+    (scheme, authority): (Scheme, &str),
+    place: Place,
+) -> Result<UpstreamUrl, Fault> {
     let whole = 0..text.len();
     match parse_socket_address(authority) {
         Some(UpstreamAddress::Ip(address))
@@ -276,12 +334,12 @@ fn parse_server(text: &str, scheme: Scheme, authority: &str) -> Result<UpstreamU
             Err(Fault::new(whole, format!("no server can be asked at `{text}`")).help(SERVER_HELP))
         }
         Some(address) => Ok(UpstreamUrl { scheme, address }),
-        None => Err(explain_server(text, authority)),
+        None => Err(explain_server(text, authority, place)),
     }
 }
 
-/// Why `authority` is no host and port.
-fn explain_server(text: &str, authority: &str) -> Fault {
+/// Why `authority`, which stands at `place`, is no host and port.
+fn explain_server(text: &str, authority: &str, place: Place) -> Fault {
     let fault = |message: String| Fault::new(0..text.len(), message);
     if authority.parse::<Ipv6Addr>().is_ok() {
         let help = format!("write \"[{authority}]:8000\"");
@@ -290,13 +348,16 @@ fn explain_server(text: &str, authority: &str) -> Fault {
     let lacks_port = authority.parse::<Ipv4Addr>().is_ok()
         || parse_socket_address(&format!("{authority}:80")).is_some();
     if lacks_port {
-        let help = format!("write \"{authority}:8000\", or \"{SCHEME}{authority}\" for port 80");
+        let help = match place {
+            Place::Stream => format!("write \"{authority}:5432\""),
+            _ => format!("write \"{authority}:8000\", or \"{SCHEME}{authority}\" for port 80"),
+        };
         return fault("the port is missing".to_owned()).help(help);
     }
     if let Some((host, path)) = authority.split_once('/')
         && parse_socket_address(host).is_some()
     {
-        let help = path_help(SCHEME, host, &format!("/{path}"));
+        let help = path_help(Scheme::Plain, (host, &format!("/{path}")), place);
         return fault("the address of a server has no path".to_owned()).help(help);
     }
     let message = format!("`{}` is not the address of a server", text.escape_debug());
