@@ -141,7 +141,7 @@ impl ReasonCounters {
     }
 }
 
-/// The handshakes of TLS that clients began.
+/// The handshakes of TLS that clients began: at least a first octet of one has come.
 #[derive(Debug, Default)]
 pub(crate) struct HandshakeCounters {
     /// How many led to a session.

@@ -261,8 +261,9 @@ fn plain_http_is_told_where_it_is() {
     ] {
         assert_eq!(answer_to(&server, octets), alert, "{octets:?}");
     }
+    // The last one alone had begun a handshake.
     let status = server.status();
-    assert_eq!(status["handshakes"]["failed"], 3, "{status}");
+    assert_eq!(status["handshakes"]["failed"], 1, "{status}");
     server.wait_for_reason("plain_http");
     assert!(ask(&server, &anyone(), "localhost", "localhost").is_ok());
 }
@@ -282,6 +283,10 @@ fn a_handshake_that_does_not_come_to_its_end_is_given_up() {
         assert!(rest.is_empty());
     }
     server.wait_for_line(|line| line.contains("longer than `handshake_timeout`"));
+    // A balancer's check.
+    assert_eq!(answer_to(&server, b""), b"");
+    let status = server.status();
+    assert_eq!(status["handshakes"]["failed"], 1, "{status}");
 }
 
 #[test]

@@ -63,13 +63,14 @@ impl Connection {
                 true
             }
             Err(HandshakeError::PlainHttp(received)) => {
-                counters.failed.add(1);
                 self.answer_plain_http(&received);
                 self.linger().await;
                 false
             }
             Err(error) => {
-                counters.failed.add(1);
+                if error.has_begun() {
+                    counters.failed.add(1);
+                }
                 self.tell_no_session(error);
                 false
             }
@@ -126,6 +127,10 @@ impl Connection {
         match error {
             // No fault: clients open connections before they need them, or try whether a port is open.
             HandshakeError::Gone => self.tell("has ended before its handshake"),
+            HandshakeError::LeftSilent => self.tell("has ended, and nothing came over it"),
+            HandshakeError::Silent => {
+                self.tell("is closed: nothing came within `handshake_timeout`")
+            }
             error => self.tell_refused(error),
         }
     }

@@ -38,11 +38,13 @@ impl StreamConnection {
                 Ok(())
             }
             Err(error) => {
-                counters.failed.add(1);
+                if error.has_begun() {
+                    counters.failed.add(1);
+                }
                 self.tell_no_session(&error);
                 Err(match error {
-                    HandshakeError::TimedOut => End::HandshakeTimedOut,
-                    HandshakeError::Gone => End::ClientGone,
+                    HandshakeError::TimedOut | HandshakeError::Silent => End::HandshakeTimedOut,
+                    HandshakeError::Gone | HandshakeError::LeftSilent => End::ClientGone,
                     _ => End::NoSession,
                 })
             }
@@ -50,8 +52,12 @@ impl StreamConnection {
     }
 
     fn tell_no_session(&self, error: &HandshakeError) {
-        // Clients look whether a port is open.
-        if !matches!(error, HandshakeError::Gone) {
+        // Clients look whether a port is open, and open connections before they need them.
+        let is_usual = matches!(
+            error,
+            HandshakeError::Gone | HandshakeError::LeftSilent | HandshakeError::Silent
+        );
+        if !is_usual {
             let (client, listener) = (self.client, &self.endpoint.bound);
             limited::info(format_args!(
                 "{listener}: no session of TLS with {client}: {error}"

@@ -54,6 +54,11 @@ pub(crate) enum HandshakeError {
     /// It has left, or the network has lost it.
     #[error("the connection ended before the handshake did")]
     Gone,
+    #[error("it sent nothing within `handshake_timeout`")]
+    Silent,
+    /// Such as a balancer's check.
+    #[error("it left without having sent anything")]
+    LeftSilent,
     /// What has come of it is still to be read, so that it can be answered in plain text.
     #[error("it speaks plain HTTP, and not TLS")]
     PlainHttp(Vec<u8>),
@@ -65,6 +70,27 @@ pub(crate) enum HandshakeError {
     NoName,
     #[error(transparent)]
     Failed(#[from] rustls::Error),
+}
+
+impl HandshakeError {
+    /// Whether the client had begun a handshake: at least the first octet of its record has come.
+    pub(crate) fn has_begun(&self) -> bool {
+        match self {
+            Self::Silent | Self::LeftSilent | Self::PlainHttp(_) | Self::NotTls => false,
+            Self::TimedOut | Self::Gone | Self::UnknownName(_) | Self::NoName | Self::Failed(_) => {
+                true
+            }
+        }
+    }
+
+    /// The same, of a client that has sent nothing.
+    fn of_silent(self) -> Self {
+        match self {
+            Self::TimedOut => Self::Silent,
+            Self::Gone => Self::LeftSilent,
+            other => other,
+        }
+    }
 }
 
 /// Takes the handshake of the client of `session`, of which `received` has come already, until
@@ -151,7 +177,12 @@ async fn read_hello(
             Some(_) => return Err(HandshakeError::NotTls),
             None => {}
         }
-        read_more(stream, incoming, deadline).await?;
+        let more = read_more(stream, incoming, deadline).await;
+        if incoming.is_empty() {
+            more.map_err(HandshakeError::of_silent)?;
+        } else {
+            more?;
+        }
     }
 }
 

@@ -387,8 +387,8 @@ fn an_end_without_a_word_is_an_error() {
     }
 }
 
-/// The error of the handshake of a client that sends `octets`, `most` at a time, and the answer to it.
-fn refused(octets: &'static [u8], most: usize) -> (String, Vec<u8>) {
+/// The error of the handshake of a client that sends `octets`, `most` at a time.
+fn refused(octets: &'static [u8], most: usize) -> HandshakeError {
     let handshake = async move {
         let (near, far) = pair();
         runtime::spawn(async move {
@@ -408,14 +408,8 @@ fn refused(octets: &'static [u8], most: usize) -> (String, Vec<u8>) {
             }
         });
         let session = Session::new(near);
-        let error = accept_as(&session, "localhost")
-            .await
-            .expect_err("it is no handshake");
-        let received = match &error {
-            HandshakeError::PlainHttp(received) => received.clone(),
-            _ => Vec::new(),
-        };
-        (error.to_string(), received)
+        let accepted = accept_as(&session, "localhost").await;
+        accepted.expect_err("it is no handshake")
     };
     runtime::run(handshake).expect("a loop")
 }
@@ -423,11 +417,11 @@ fn refused(octets: &'static [u8], most: usize) -> (String, Vec<u8>) {
 #[test]
 fn what_is_no_handshake_is_told_apart() {
     const HTTP: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
-    let (error, received) = refused(HTTP, 1000);
-    assert!(error.contains("plain HTTP"), "{error}");
-    assert_eq!(received, HTTP);
+    let error = refused(HTTP, 1000);
+    assert!(matches!(&error, HandshakeError::PlainHttp(received) if received == HTTP));
     for (octets, expected) in [
-        (&b""[..], "ended before"),
+        (&b""[..], "without having sent anything"),
+        (b"\x16", "ended before"),
         (b"\x16\x03\x01", "ended before"),
         (b"\x00\x00\x00", "does not speak TLS"),
         (b"SSH-2.0-x\r\n", "plain HTTP"),
@@ -443,9 +437,29 @@ fn what_is_no_handshake_is_told_apart() {
         (b"\x16\xff\xff\xff\xff\x00", "corrupt message"),
     ] {
         for most in [1, 1000] {
-            let (error, _) = refused(octets, most);
-            assert!(error.contains(expected), "{octets:?}: {error}");
+            let error = refused(octets, most);
+            assert!(error.to_string().contains(expected), "{octets:?}: {error}");
+            let has_begun = octets.first() == Some(&22);
+            assert_eq!(error.has_begun(), has_begun, "{octets:?}: {error}");
         }
+    }
+}
+
+#[test]
+fn a_silent_client_has_begun_no_handshake() {
+    for (octets, has_begun) in [(&b""[..], false), (b"\x16", true)] {
+        let handshake = async move {
+            let (near, far) = pair();
+            far.try_send(octets, false).expect("room");
+            let (session, choose) = (Session::new(near), |_: &super::Hello| Err(UnknownName));
+            let deadline = runtime::deadline_after(Duration::from_millis(5));
+            let accepted = accept(&session, Vec::new(), deadline, choose).await;
+            drop(far);
+            accepted.expect_err("no handshake comes")
+        };
+        let error = runtime::run(handshake).expect("a loop");
+        assert_eq!(error.has_begun(), has_begun, "{error}");
+        assert!(error.to_string().contains("`handshake_timeout`"), "{error}");
     }
 }
 

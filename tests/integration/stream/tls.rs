@@ -142,6 +142,18 @@ fn a_handshake_has_its_time() {
     let silent = connect(stream_address(&server));
     expect_reset(&silent);
     assert_eq!(record(&server, "handshake_timeout")["status"], 408);
+    // None was begun: by that one, by one that left, by one that speaks in plain text.
+    drop(connect(stream_address(&server)));
+    assert_eq!(record(&server, "client_gone")["status"], 499);
+    let plain = connect(stream_address(&server));
+    (&plain).write_all(b"EHLO a\r\n").expect("it is open");
+    assert_eq!(record(&server, "handshake_failed")["status"], 400);
+    assert_eq!(server.status()["handshakes"]["failed"], 0);
+    let mut begun = connect(stream_address(&server));
+    begun.write_all(b"\x16").expect("it is open");
+    expect_reset(&begun);
+    server.wait_for_line(|line| line.contains("longer than `handshake_timeout`"));
+    assert_eq!(server.status()["handshakes"]["failed"], 1);
 }
 
 #[test]
