@@ -128,7 +128,10 @@ pub fn forwarded(input: &[u8]) {
     };
     // Without a trusted proxy the peer is the client, whatever the request says.
     let no_proxies = Proxies::default();
-    assert_eq!(client_address(&no_proxies, peer.into(), &head), peer.into());
+    assert_eq!(
+        client_address(&no_proxies, peer.into(), &head.fields),
+        peer.into()
+    );
     for field in [ForwardedField::XForwardedFor, ForwardedField::Forwarded] {
         let trusted = ["10.0.0.0/8", "::1"].map(crate::config::network).into();
         let unix = true;
@@ -139,7 +142,7 @@ pub fn forwarded(input: &[u8]) {
                 field,
             },
             peer.into(),
-            &head,
+            &head.fields,
         );
     }
 }

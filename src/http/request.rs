@@ -198,6 +198,62 @@ impl<'a> RequestHead<'a> {
     }
 }
 
+/// What can be told of a request that is refused, or whose head has not come to its end.
+#[derive(Debug)]
+pub(crate) struct Glimpse<'a> {
+    /// The request line, or as much of it as has come.
+    pub(crate) line: &'a [u8],
+    /// `None`: the line begins with no method that is known.
+    pub(crate) method: Option<Method>,
+    /// The host, as in [`RequestHead`]; empty also where it is invalid, or the head is not whole.
+    pub(crate) host: &'a [u8],
+    /// None of them, unless the head is whole.
+    pub(crate) fields: Fields<'a>,
+    /// Whether the head has come to its end, and each of its lines can be read.
+    pub(crate) is_whole: bool,
+}
+
+impl<'a> Glimpse<'a> {
+    /// Looks at the request at the start of `bytes`, which may be refused for any reason: its limits and
+    /// its framing are not looked at.
+    pub(crate) fn of(bytes: &'a [u8], space: &'a mut FieldSpace<'a>) -> Self {
+        let line = request_line(bytes);
+        let name = line.split(|octet| *octet == b' ').next();
+        let method = name.and_then(Method::from_bytes);
+        let mut request = httparse::Request::new(&mut []);
+        let parsed = request.parse_with_uninit_headers(bytes, space);
+        if !matches!(parsed, Ok(httparse::Status::Complete(_))) {
+            return Self {
+                line,
+                method,
+                host: b"",
+                fields: Fields::new(&[]),
+                is_whole: false,
+            };
+        }
+        let fields = Fields::new(request.headers);
+        let target = Target::parse(
+            method.unwrap_or(Method::Get),
+            request.path.unwrap_or_default().as_bytes(),
+        );
+        // A target of no known form says no host, and that of the field counts.
+        let target = target.unwrap_or(Target::asterisk());
+        let host = effective_host(&fields, &target, Version::Http10);
+        Self {
+            line,
+            method,
+            host: host.unwrap_or_default(),
+            fields,
+            is_whole: true,
+        }
+    }
+
+    /// Whether the response has no content (RFC 9110 §9.3.2).
+    pub(crate) fn is_head(&self) -> bool {
+        self.method == Some(Method::Head)
+    }
+}
+
 /// Splits the head at the start of `bytes` into the lines of `request`, for which there is room in
 /// `space`. Returns the head's length in bytes; `None` if the head is incomplete.
 fn split_lines<'s, 'b>(

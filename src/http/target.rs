@@ -112,7 +112,7 @@ impl<'a> Target<'a> {
     }
 
     /// The target `*`.
-    fn asterisk() -> Self {
+    pub(super) fn asterisk() -> Self {
         Self {
             form: Form::Asterisk,
             authority: None,

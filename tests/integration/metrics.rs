@@ -206,7 +206,7 @@ fn exchanges_that_do_not_end_well_are_counted_where_they_belong() {
     for (labels, count) in [
         ("route=\"/files\",method=\"GET\",code=\"2xx\"", 1.),
         ("route=\"/\",method=\"GET\",code=\"5xx\"", 1.),
-        ("route=\"-\",method=\"-\",code=\"4xx\"", 1.),
+        ("route=\"-\",method=\"GET\",code=\"4xx\"", 1.),
         ("route=\"-\",method=\"OPTIONS\",code=\"2xx\"", 1.),
     ] {
         assert_eq!(
@@ -609,4 +609,51 @@ fn connections_without_a_request_are_told_as_idle() {
     assert_eq!(idle(3.), 3.);
     clients.pop();
     assert_eq!(idle(2.), 2.);
+}
+
+/// What was read of such a request is told in both.
+#[test]
+fn log_and_metrics_agree_about_requests_without_a_route() {
+    speak_plainly();
+    let server = Site::new("'/' = { respond = 'hello' }")
+        .top("workers = 1")
+        .limits("connections_per_client = 1")
+        .log("access = '-'\nformat = 'json'")
+        .start();
+    let unknown = "POST /expects HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: curl/8\r\n\
+                   Accept: application/json\r\nExpect: foo\r\n\r\n";
+    let refused = server.answer(unknown);
+    assert_eq!(refused.status, 417);
+    assert_eq!(refused.json()["reason"], "expectation_unknown");
+    let record = |target: &str| {
+        let line = server.wait_for_record(|line| line.contains(target));
+        serde_json::from_str::<serde_json::Value>(&line).expect("JSON")
+    };
+    let told = record("/expects");
+    assert_eq!(told["host"], "shop.example");
+    assert_eq!(told["user_agent"], "curl/8");
+    let mut first = until("the place is free", || {
+        let mut client = server.connect();
+        client.send(GET);
+        (client.response().status == 200).then_some(client)
+    });
+    let mut second = server.connect();
+    second.send("PUT /many HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    assert_eq!(second.last_response().status, 429);
+    // It may have been answered before its request came.
+    let told =
+        server.wait_for_record(|line| line.contains("\"status\":429") && !line.contains("GET"));
+    let all = metrics(&server);
+    let counted = |labels: &str| sum(&all, "tidegate_http_requests_total", labels);
+    let unrouted = "server=\"-\",route=\"-\",method=";
+    assert_eq!(counted(&format!("{unrouted}\"POST\",code=\"4xx\"")), 1.);
+    let has_come = told.contains("\"method\":\"PUT\"");
+    assert_eq!(
+        has_come,
+        told.contains("\"host\":\"shop.example\""),
+        "{told}"
+    );
+    let put = counted(&format!("{unrouted}\"PUT\",code=\"4xx\""));
+    assert_eq!(put, f64::from(u8::from(has_come)), "{told}");
+    assert_eq!(first.exchange(GET).status, 200);
 }

@@ -268,3 +268,46 @@ fn a_head_ends_with_its_empty_line() {
         assert_eq!(head_length(bytes.as_bytes()), expected, "{bytes:?}");
     }
 }
+
+#[test]
+fn what_was_read_of_a_refused_request_can_be_told() {
+    let told = |text: &str| {
+        let mut space = field_space();
+        let glimpse = Glimpse::of(text.as_bytes(), &mut space);
+        let host = String::from_utf8_lossy(glimpse.host).into_owned();
+        (glimpse.method, host, glimpse.is_whole)
+    };
+    let (get, post) = (Some(Method::Get), Some(Method::Post));
+    for (text, method, host, is_whole) in [
+        (
+            "POST / HTTP/1.1\r\nHost: a:8\r\nExpect: b\r\n\r\n",
+            post,
+            "a",
+            true,
+        ),
+        (
+            "\r\nGET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+            get,
+            "a",
+            true,
+        ),
+        ("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", get, "b", true),
+        ("GET b HTTP/1.1\r\nHost: a\r\n\r\n", get, "a", true),
+        ("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", None, "a", true),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            get,
+            "",
+            true,
+        ),
+        ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", get, "", true),
+        ("GET / HTTP/1.1\r\n\r\n", get, "", true),
+        ("GET / HTTP/1.1\r\nHost: a\r\n", get, "", false),
+        ("GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", get, "", false),
+        ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", get, "", false),
+        ("GE", None, "", false),
+        ("", None, "", false),
+    ] {
+        assert_eq!(told(text), (method, host.to_owned(), is_whole), "{text:?}");
+    }
+}

@@ -6,17 +6,17 @@ use std::mem::take;
 use super::{Connection, Ending};
 use crate::generation::Generation;
 use crate::generation::policy::Scope;
-use crate::http::request::request_line;
+use crate::http::request::field_space;
 use crate::http::response::{FieldLines, Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;
 use crate::message::content::{Content, Octets};
-use crate::message::request_id::RequestId;
 use crate::message::response::Response;
 use crate::metrics::End;
 use crate::reason::Reason;
 use crate::runtime;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{CountedAs, Outcome, Subject, finish};
+use crate::server::exchange::unrouted::Unrouted;
 use crate::transfer::READ_SIZE;
 use crate::transport::Transport;
 
@@ -48,6 +48,8 @@ impl Connection {
         Ending::Linger
     }
 
+    // It has room for the fields of a head, which its callers need not have.
+    #[inline(never)]
     fn answer_unread(
         &self,
         end: End,
@@ -56,12 +58,12 @@ impl Connection {
         output: &mut Vec<u8>,
         generation: &Generation,
     ) {
-        let id = generation.policy.request_id.then(RequestId::new);
+        let mut space = field_space();
+        let request = Unrouted::of(generation, (input, &mut space), self.client, self);
         let response = Response::problem(reason);
-        let (status, content_sent) =
-            self.encode_unread(response, (input, id.as_ref()), generation, output);
-        self.record_unread(
-            (input, id.as_ref()),
+        let (status, content_sent) = self.encode_unrouted(response, &request, generation, output);
+        self.record_unrouted(
+            &request,
             Outcome {
                 end,
                 status,
@@ -71,20 +73,20 @@ impl Connection {
         );
     }
 
-    /// Appends `response`, to a request of which only `input` is known, to `output`. Returns its status and how
+    /// Appends `response`, to a request that belongs to no route, to `output`. Returns its status and how
     /// many octets of content were appended: to HEAD, none (RFC 9110 §9.3.2).
-    fn encode_unread(
+    fn encode_unrouted(
         &self,
         response: Response<'_>,
-        (input, id): (&[u8], Option<&RequestId>),
+        request: &Unrouted<'_>,
         generation: &Generation,
         output: &mut Vec<u8>,
     ) -> (Status, u64) {
-        let traits = RequestTraits::unreadable(id);
+        let traits = RequestTraits::of_unrouted(request);
         let framed = FramedResponse::new(response, &generation.policy, traits, false);
         self.encode_head(&framed, None, generation, output);
         match &framed.content {
-            Content::Octets(octets) if !is_to_head(input) => {
+            Content::Octets(octets) if !request.glimpse.is_head() => {
                 output.extend_from_slice(octets);
                 (framed.status, octets.len() as u64)
             }
@@ -107,51 +109,54 @@ impl Connection {
     pub(super) fn send_unasked(&self, reason: Reason, fields: FieldLines) {
         let status = reason.status().unwrap_or(Status::SERVICE_UNAVAILABLE);
         let mut outcome = Outcome::turned_away(status, reason);
+        let (generation, mut space) = (self.generation(), field_space());
         // A client that comes over TLS could not read it before a handshake.
         if let Transport::Tls(_) = self.stream {
-            return self.record_unread((&[], None), outcome);
+            let request = Unrouted::of(&generation, (&[], &mut space), self.client, self);
+            return self.record_unrouted(&request, outcome);
         }
         // Read first, for the record of the exchange.
         let mut input = self.worker.input.borrow_mut();
         let received = self.stream.receive(&mut input[..READ_SIZE]);
         let input = &input[..received.map_or(0, |received| received.count)];
-        let (generation, mut response) = (self.generation(), Vec::new());
-        let id = generation.policy.request_id.then(RequestId::new);
+        let request = Unrouted::of(&generation, (input, &mut space), self.client, self);
+        let mut response = Vec::new();
         let problem = Response::problem_with(reason, fields.clone());
         (_, outcome.content_sent) =
-            self.encode_unread(problem, (input, id.as_ref()), &generation, &mut response);
+            self.encode_unrouted(problem, &request, &generation, &mut response);
         if response.len() > AT_ONCE {
             // The socket does not take a large error page at once, and this function does not wait for the client.
-            (response, outcome.content_sent) = self.last_response(status, &fields, (b"", input));
+            (response, outcome.content_sent) = self.last_response(status, &fields, (b"", &request));
         }
         let _ = self.stream.send(&response, false);
-        self.record_unread((input, id.as_ref()), outcome);
+        self.record_unrouted(&request, outcome);
     }
 
-    /// A response of the connection itself, after which it ends, to a request of which only `input` is known.
+    /// A response of the connection itself, after which it ends, to a request that belongs to no route.
     /// Returns it, and how many octets of content it holds: to HEAD, none.
     pub(super) fn last_response(
         &self,
         status: Status,
         fields: &FieldLines,
-        (content, input): (&[u8], &[u8]),
+        (content, request): (&[u8], &Unrouted<'_>),
     ) -> (Vec<u8>, u64) {
         let generation = self.generation();
         let common = self.worker.common_lines(generation.common_fields());
         let mut response = last_head(&generation, &common, (status, fields), content.len());
-        if is_to_head(input) {
+        if request.glimpse.is_head() {
             return (response, 0);
         }
         response.extend_from_slice(content);
         (response, content.len() as u64)
     }
 
-    /// Finishes an exchange of which only the first bytes of the request are known.
-    pub(super) fn record_unread(&self, (input, id): (&[u8], Option<&RequestId>), outcome: Outcome) {
+    /// Finishes the exchange of a request that belongs to no route.
+    pub(super) fn record_unrouted(&self, request: &Unrouted<'_>, outcome: Outcome) {
         if self.endpoint.is_recorded {
-            let line = Subject::Line(request_line(input), id);
-            let (as_unread, now) = (CountedAs::UNREAD, runtime::now());
-            finish(&self.worker, self.client, &line, outcome, as_unread, now);
+            let subject = Subject::Unrouted(request);
+            let counted = CountedAs::unrouted(request.glimpse.method);
+            let (client, now) = (request.client, runtime::now());
+            finish(&self.worker, client, &subject, outcome, counted, now);
         }
     }
 }
@@ -175,9 +180,4 @@ pub(super) fn last_head(
     let mut encoded = Vec::new();
     head.encode(&mut encoded);
     encoded
-}
-
-/// Whether the request that begins with `input` is to HEAD, whose response has no content (RFC 9110 §9.3.2).
-fn is_to_head(input: &[u8]) -> bool {
-    request_line(input).starts_with(b"HEAD ")
 }

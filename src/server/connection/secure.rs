@@ -5,6 +5,7 @@ use std::fmt::Display;
 use super::Connection;
 use super::refuse::last_head;
 use crate::generation::Generation;
+use crate::http::request::field_space;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::limited;
@@ -12,6 +13,7 @@ use crate::metrics::End;
 use crate::reason::Reason;
 use crate::runtime;
 use crate::server::exchange::outcome::Outcome;
+use crate::server::exchange::unrouted::Unrouted;
 use crate::tls::made::CHALLENGE_PROTOCOL;
 use crate::transport::Transport;
 use crate::transport::tls::{self, Chosen, HandshakeError, Hello, UnknownName};
@@ -108,12 +110,14 @@ impl Connection {
 
     fn answer_plain_http(&self, received: &[u8]) {
         let (status, fields) = speak_tls();
-        let (response, content_sent) = self.last_response(status, &fields, (SPEAK_TLS, received));
+        let (generation, mut space) = (self.generation(), field_space());
+        let request = Unrouted::of(&generation, (received, &mut space), self.client, self);
+        let (response, content_sent) = self.last_response(status, &fields, (SPEAK_TLS, &request));
         // If the socket does not take this little, the client is not reading either.
         let _ = self.stream.send(&response, false);
         self.tell_refused("it speaks plain HTTP, and not TLS");
-        self.record_unread(
-            (received, None),
+        self.record_unrouted(
+            &request,
             Outcome {
                 end: End::Refused,
                 status,

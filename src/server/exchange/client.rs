@@ -13,8 +13,8 @@ use std::borrow::Cow;
 
 use crate::address::ClientAddress;
 use crate::config::model::Proxies;
+use crate::http::fields::Fields;
 use crate::http::forwarded::{self, ForwardedField, elements};
-use crate::http::request::RequestHead;
 
 /// The address of the client: that of the peer, or where the peer is a trusted proxy, the last
 /// address of the field that is no trusted proxy's. The client may have made up what stands before
@@ -25,12 +25,12 @@ use crate::http::request::RequestHead;
 pub(crate) fn address(
     proxies: &Proxies,
     peer: ClientAddress,
-    head: &RequestHead<'_>,
+    fields: &Fields<'_>,
 ) -> ClientAddress {
     if !is_trusted_proxy(proxies, peer) {
         return peer;
     }
-    let chain = proxies.field.value(&head.fields);
+    let chain = proxies.field.value(fields);
     let mut nearest = peer;
     for element in elements(&chain).rev() {
         match proxies.field.address_in(element) {
@@ -54,12 +54,12 @@ pub(crate) fn may_have_secured(proxies: &Proxies, peer: ClientAddress) -> bool {
 /// Proxies in a row may each add an element. The element that counts is as far from the end of its
 /// field as the client's address is from the end of its own; where there are fewer elements, the
 /// first one counts. What a client has made up stands before that.
-pub(crate) fn is_https(proxies: &Proxies, peer: ClientAddress, head: &RequestHead<'_>) -> bool {
+pub(crate) fn is_https(proxies: &Proxies, peer: ClientAddress, fields: &Fields<'_>) -> bool {
     if !is_trusted_proxy(proxies, peer) {
         return false;
     }
     let field = proxies.field;
-    let chain = field.value(&head.fields);
+    let chain = field.value(fields);
     let is_proxy = |element: &&[u8]| {
         field
             .address_in(element)
@@ -67,7 +67,7 @@ pub(crate) fn is_https(proxies: &Proxies, peer: ClientAddress, head: &RequestHea
     };
     let behind_client = elements(&chain).rev().take_while(is_proxy).count();
     let schemes = match field {
-        ForwardedField::XForwardedFor => forwarded::combined(&head.fields, "x-forwarded-proto"),
+        ForwardedField::XForwardedFor => forwarded::combined(fields, "x-forwarded-proto"),
         ForwardedField::Forwarded => chain.clone(),
     };
     let scheme = elements(&schemes).rev().nth(behind_client);
@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
     use crate::config::network;
-    use crate::http::request::{HeadLimits, Parsed, field_space};
+    use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
     use crate::test_support::with_head;
 
     /// The client of a request with these `X-Forwarded-For` values, a line each, which came from
@@ -132,7 +132,7 @@ mod tests {
             panic!("{} is no head", bytes.escape_ascii())
         };
         let peer: IpAddr = peer.parse().expect("an address");
-        match address(&proxies, peer.into(), &head) {
+        match address(&proxies, peer.into(), &head.fields) {
             ClientAddress::Ip(address) => address.to_string(),
             other => format!("{other:?}"),
         }
@@ -163,7 +163,7 @@ mod tests {
         ] {
             let lines = format!("X-Forwarded-For: {forwarded}\r\nX-Forwarded-Proto: {proto}\r\n");
             let peer: IpAddr = peer.parse().expect("an address");
-            let found = with_head(&lines, |head| is_https(&proxies, peer.into(), head));
+            let found = with_head(&lines, |head| is_https(&proxies, peer.into(), &head.fields));
             assert_eq!(found, expected, "{peer} {forwarded:?} {proto:?}");
         }
     }

@@ -4,6 +4,7 @@
 //! handler alike.
 
 use super::marks::REQUEST_ID;
+use super::unrouted::Unrouted;
 use super::{Exchange, cors};
 use crate::generation::Generation;
 use crate::generation::policy::{Scope, ServingPolicy, joined};
@@ -46,6 +47,8 @@ pub(in crate::server) struct RequestTraits<'a> {
     exchange: Option<&'a Exchange<'a, 'a>>,
     /// The id of the exchange, if it has one: the response says it.
     id: Option<&'a RequestId>,
+    /// In which forms the client takes the response, where there is no exchange to say so.
+    accept: Option<&'a [u8]>,
 }
 
 impl<'a> RequestTraits<'a> {
@@ -53,12 +56,17 @@ impl<'a> RequestTraits<'a> {
         Self {
             exchange: Some(exchange),
             id: exchange.id(),
+            accept: None,
         }
     }
 
-    /// The traits assumed of a request that could not be read.
-    pub(in crate::server) fn unreadable(id: Option<&'a RequestId>) -> Self {
-        Self { exchange: None, id }
+    /// The traits of a request that no route was looked for.
+    pub(in crate::server) fn of_unrouted(unrouted: &'a Unrouted<'_>) -> Self {
+        Self {
+            exchange: None,
+            id: unrouted.id(),
+            accept: unrouted.accept(),
+        }
     }
 
     fn head(self) -> Option<&'a RequestHead<'a>> {
@@ -79,7 +87,10 @@ impl<'a> RequestTraits<'a> {
     }
 
     fn accept(self) -> Option<&'a [u8]> {
-        self.head()?.fields.first(Known::Accept)
+        match self.head() {
+            Some(head) => head.fields.first(Known::Accept),
+            None => self.accept,
+        }
     }
 }
 

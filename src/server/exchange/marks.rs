@@ -8,7 +8,7 @@ use crate::address::ClientAddress;
 use crate::config::model::Proxies;
 use crate::generation::Generation;
 use crate::generation::policy::ServingPolicy;
-use crate::http::request::RequestHead;
+use crate::http::fields::Fields;
 use crate::message::marks::Marks;
 use crate::message::request::TellsOfConnection;
 use crate::message::request_id::RequestId;
@@ -17,22 +17,22 @@ use crate::trace;
 /// The field in which proxies and this server name the id.
 pub(super) const REQUEST_ID: &str = "X-Request-Id";
 
-/// The marks of an exchange under `policy`, whose request has this head and came from `peer`. `None`: it has
+/// The marks of an exchange under `policy`, whose request has these `fields` and came from `peer`. `None`: it has
 /// no id, and begins a trace that is not recorded.
 #[cold]
 pub(super) fn of_request(
     generation: &Generation,
     policy: &ServingPolicy,
-    head: &RequestHead<'_>,
+    fields: &Fields<'_>,
     peer: ClientAddress,
     connection: Option<&dyn TellsOfConnection>,
 ) -> Option<Rc<Marks>> {
     let proxies = &generation.proxies;
     let is_from_proxy = client::is_trusted_proxy(proxies, peer);
-    let id = policy.request_id.then(|| id_of(head, is_from_proxy));
-    let is_https = || is_https(proxies, head, peer, connection);
+    let id = policy.request_id.then(|| id_of(fields, is_from_proxy));
+    let is_https = || is_https(proxies, fields, peer, connection);
     let tracing = generation.tracing.as_ref();
-    let trace = tracing.and_then(|it| it.begin(&head.fields, is_from_proxy, is_https));
+    let trace = tracing.and_then(|it| it.begin(fields, is_from_proxy, is_https));
     (id.is_some() || trace.is_some()).then(|| Rc::new(Marks { id, trace }))
 }
 
@@ -52,18 +52,18 @@ pub(super) fn of_waiting(generation: &Generation, marks: Option<Rc<Marks>>) -> O
 /// Whether the client came over TLS, to this server or to a trusted proxy that says so.
 fn is_https(
     proxies: &Proxies,
-    head: &RequestHead<'_>,
+    fields: &Fields<'_>,
     peer: ClientAddress,
     connection: Option<&dyn TellsOfConnection>,
 ) -> bool {
     let is_secured = connection.is_some_and(|connection| connection.secured().is_some());
-    is_secured || client::is_https(proxies, peer, head)
+    is_secured || client::is_https(proxies, peer, fields)
 }
 
-/// The id of an exchange whose request has this head: that of the proxy, if it is a trusted one that has named
+/// The id of an exchange whose request has these `fields`: that of the proxy, if it is a trusted one that has named
 /// one.
-fn id_of(head: &RequestHead<'_>, is_from_proxy: bool) -> RequestId {
-    let mut lines = head.fields.iter();
+fn id_of(fields: &Fields<'_>, is_from_proxy: bool) -> RequestId {
+    let mut lines = fields.iter();
     let line = lines.find(|(name, _)| name.eq_ignore_ascii_case(REQUEST_ID));
     let named = line.filter(|_| is_from_proxy);
     let taken = named.and_then(|(_, value)| RequestId::taken(value));

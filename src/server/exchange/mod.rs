@@ -33,6 +33,7 @@ pub(super) mod outcome;
 pub(super) mod rate;
 mod rewrite;
 mod route;
+pub(super) mod unrouted;
 pub(super) mod when;
 
 use std::cell::{Cell, OnceCell};
@@ -132,7 +133,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
         over: Over<'_>,
     ) -> Self {
         let proxies = &listening.generation.proxies;
-        let client = client::address(proxies, peer, head);
+        let client = client::address(proxies, peer, &head.fields);
         let connection = Some(over.connection);
         let opening = Opening {
             has_proxy_header: over.has_proxy_header,
@@ -176,7 +177,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             && let Some(peer) = peer
         {
             let generation = listening.generation;
-            let found = marks::of_request(generation, policy, head, peer, connection);
+            let found = marks::of_request(generation, policy, &head.fields, peer, connection);
             let _ = found.map(|found| own.set(found));
         }
         if let Some(auth) = &policy.auth {
@@ -227,7 +228,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
         peer: ClientAddress,
         head: &RequestHead<'_>,
     ) -> bool {
-        client::is_https(&generation.proxies, peer, head)
+        client::is_https(&generation.proxies, peer, &head.fields)
     }
 
     /// The field in which `peer` says who its client is, if it is a proxy whose word is believed.

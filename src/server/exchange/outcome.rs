@@ -77,16 +77,16 @@ impl Outcome {
 pub(crate) struct CountedAs {
     /// That of its route.
     series: SeriesId,
-    /// `None`: the request could not be read.
+    /// `None`: it could not be read.
     method: Option<Method>,
 }
 
 impl CountedAs {
-    /// The request could not be read, or not at all.
-    pub(crate) const UNREAD: Self = Self {
-        series: SeriesId::NONE,
-        method: None,
-    };
+    /// A request that belongs to no route; `method` is `None` where none could be read.
+    pub(crate) fn unrouted(method: Option<Method>) -> Self {
+        let series = SeriesId::NONE;
+        Self { series, method }
+    }
 
     /// A request of `method` at the route of `series`.
     #[inline(always)]

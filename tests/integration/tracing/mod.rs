@@ -85,6 +85,17 @@ fn get(server: &Server, target: &str, lines: &str) -> Response {
 }
 
 #[test]
+fn a_request_that_is_refused_before_its_route_belongs_to_its_trace() {
+    let collector = Upstream::answering(TAKEN);
+    let server = site("'/' = { respond = 'ok' }", &collector, "").start();
+    let lines = format!("{}Expect: foo\r\n", traceparent());
+    assert_eq!(get(&server, "/refused", &lines).status, 417);
+    assert_eq!(record(&server, "/refused")["trace_id"], TRACE);
+    server.stop();
+    assert_eq!(spans(&collector).len(), 1);
+}
+
+#[test]
 fn an_exchange_that_is_answered_at_once_has_a_span() {
     let collector = Upstream::answering(TAKEN);
     let server = site(

@@ -7,13 +7,14 @@ use super::Outcome;
 use crate::address::ClientAddress;
 use crate::generation::Generation;
 use crate::http::fields::Known;
-use crate::http::request::{RequestHead, request_line};
+use crate::http::request::{Glimpse, RequestHead, request_line};
 use crate::log::record::AccessRecord;
 use crate::log::secrets;
 use crate::message::marks::Marks;
 use crate::message::request_id::RequestId;
 use crate::message::trace::Trace;
 use crate::server::exchange::Exchange;
+use crate::server::exchange::unrouted::Unrouted;
 
 /// What an access record tells of an exchange besides its outcome.
 pub(crate) enum Subject<'e> {
@@ -21,9 +22,8 @@ pub(crate) enum Subject<'e> {
     Request(&'e Exchange<'e, 'e>, &'e [u8]),
     /// A request that was read, and whose exchange is lost in a panic: its head, and the same bytes.
     Head(&'e RequestHead<'e>, &'e [u8]),
-    /// A request of which only the first line is known, or a part of that line; and the id of its
-    /// exchange, if it has one.
-    Line(&'e [u8], Option<&'e RequestId>),
+    /// A request that no route was looked for.
+    Unrouted(&'e Unrouted<'e>),
     /// The same as `Request`, copied, for an exchange that outlives the buffer of its request.
     Kept(KeptSubject),
 }
@@ -67,6 +67,7 @@ const MAX_REFUSED_LINE: usize = 512;
 ///
 /// Each is a part of a line, so none has an LF. A field that is there begins with a colon, because it may be
 /// empty.
+#[derive(Default)]
 pub(crate) struct KeptSubject {
     text: Box<[u8]>,
     /// What the exchange is known by, if it has a trace.
@@ -143,9 +144,15 @@ impl<'e> Subject<'e> {
                 record.user = told.user;
             }
             Self::Head(head, bytes) => add_head(&mut record, head, bytes),
-            Self::Line(line, id) => {
+            Self::Unrouted(request) => {
+                let Glimpse {
+                    line, host, fields, ..
+                } = &request.glimpse;
                 record.request_line = &line[..line.len().min(MAX_REFUSED_LINE)];
-                record.request_id = id.map(RequestId::as_str);
+                record.host = host;
+                record.referer = fields.first(Known::Referer);
+                record.user_agent = fields.first(Known::UserAgent);
+                record.request_id = request.id().map(RequestId::as_str);
             }
             Self::Kept(kept) => {
                 record.request_line = kept.request_line();
@@ -165,7 +172,7 @@ impl<'e> Subject<'e> {
         let line = match self {
             Self::Request(exchange, _) => return secrets::in_diagnostics(exchange.head),
             Self::Head(head, _) => return secrets::in_diagnostics(head),
-            Self::Line(line, _) => *line,
+            Self::Unrouted(request) => request.glimpse.line,
             Self::Kept(kept) => kept.request_line(),
         };
         let line = String::from_utf8_lossy(line);
@@ -177,7 +184,7 @@ impl<'e> Subject<'e> {
     pub(super) fn generation(&self) -> Option<&Generation> {
         match self {
             Self::Request(exchange, _) => Some(exchange.generation),
-            Self::Head(..) | Self::Line(..) | Self::Kept(_) => None,
+            Self::Head(..) | Self::Unrouted(_) | Self::Kept(_) => None,
         }
     }
 
@@ -186,7 +193,8 @@ impl<'e> Subject<'e> {
         let marks = match self {
             Self::Request(exchange, _) => exchange.marks(),
             Self::Kept(kept) => kept.marks.as_ref(),
-            Self::Head(..) | Self::Line(..) => None,
+            Self::Unrouted(request) => request.marks.as_ref(),
+            Self::Head(..) => None,
         };
         marks?.trace.as_ref()
     }
@@ -202,12 +210,12 @@ impl<'e> Subject<'e> {
                 ..KeptSubject::new(bytes, Some(exchange.head), exchange.told())
             },
             Self::Head(head, bytes) => KeptSubject::new(bytes, Some(head), Told::default()),
-            Self::Line(line, id) => {
+            Self::Unrouted(request) => {
                 let told = Told {
-                    id,
+                    id: request.id(),
                     ..Told::default()
                 };
-                KeptSubject::new(line, None, told)
+                KeptSubject::new(request.glimpse.line, None, told)
             }
             Self::Kept(kept) => kept,
         })

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::subject::KeptSubject;
 use super::{CountedAs, Outcome, Subject, finish_with, tell};
 use crate::address::ClientAddress;
 use crate::http::method::Method;
@@ -118,7 +119,7 @@ impl<'e> Underway<'e> {
     /// The same exchange, which no longer borrows its request.
     pub(crate) fn keep(mut self) -> Underway<'static> {
         self.is_over = true;
-        let subject = std::mem::replace(&mut self.subject, Subject::Line(b"", None));
+        let subject = std::mem::replace(&mut self.subject, Subject::Kept(KeptSubject::default()));
         Underway {
             worker: Rc::clone(&self.worker),
             client: self.client,
