@@ -3,10 +3,14 @@
 use super::model::Model;
 use super::summary::{Part, Summary};
 use super::tables::{Align, Row, Table};
-use super::view::width;
+use super::view::{cut_lead, width};
 
-/// The numbers as a whole, and the table of the model's tab, in lines as long as they need to be. Empty before
-/// the first snapshot.
+/// The widest a text may be, in cells of a terminal: a path may have thousands of octets, and each line would be as
+/// long. Routes and addresses that someone has written are shorter.
+const MAX_WIDTH: usize = 100;
+
+/// The numbers as a whole, and the table of the model's tab, in lines as long as their texts need, each of them cut
+/// at [`MAX_WIDTH`]. Empty before the first snapshot.
 pub(super) fn text(model: &Model) -> String {
     let (Some(change), Some(shown)) = (model.change(), model.shown()) else {
         return String::new();
@@ -33,7 +37,12 @@ fn line(parts: &[Part]) -> String {
 /// Titles and rows, in columns that are as wide as their widest cell.
 fn rows(table: &Table) -> Vec<String> {
     let titles: Vec<&str> = table.columns.iter().map(|column| column.title).collect();
-    let cells = |row: &'_ Row| row.cells.iter().map(|cell| cell.text.clone()).collect();
+    let cells = |row: &'_ Row| {
+        let cells = row.cells.iter();
+        cells
+            .map(|cell| cut_lead(&cell.text, cell.lead, MAX_WIDTH))
+            .collect()
+    };
     let mut lines: Vec<Vec<String>> = vec![titles.into_iter().map(str::to_owned).collect()];
     lines.extend(table.rows.iter().map(cells));
     let widest = |column: usize| lines.iter().map(|line| width(&line[column])).max();
@@ -81,6 +90,19 @@ ROUTE                                                                     REQ/S 
 /downloads/さくら/releases/2025/with-a-name-that-no-column-holds-in-full    1.0  750 µs  995 µs      0      0  1.0 kB         0 B        51
 ";
         assert_eq!(text(&model), expected);
+    }
+
+    #[test]
+    fn a_long_path_is_cut() {
+        let mut model = Model::new(Tab::Failures, TimeZone::UTC);
+        let mut snapshot = busy(0);
+        let failure = snapshot.failures.first_mut().expect("a failure");
+        failure.path = format!("/{}", "a".repeat(8000));
+        model.take(snapshot);
+        let text = text(&model);
+        let path = format!("/{}…", "a".repeat(98));
+        assert!(text.contains(&path), "{text}");
+        assert!(text.lines().all(|line| width(line) < 250), "{text}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use ratatui::text::{Line, Span};
 use super::model::Model;
 use super::tables::Tab;
 use lines::{draw_line, draw_right};
-pub(super) use text::width;
+pub(super) use text::{cut_lead, width};
 pub(super) use theme::Theme;
 
 /// The least size that shows something of use, in cells.

@@ -29,7 +29,7 @@ pub(super) fn cut(text: &str, most: usize) -> String {
 
 /// The text, or as much of it as fits. Of its first `lead` octets the end is cut; if that is not enough, they go, and so
 /// does the beginning of what is behind them. A text without a lead is cut at its end.
-pub(super) fn cut_lead(text: &str, lead: usize, most: usize) -> String {
+pub(crate) fn cut_lead(text: &str, lead: usize, most: usize) -> String {
     let (lead, rest) = text.split_at(lead);
     if lead.is_empty() || width(text) <= most {
         return cut(text, most);
