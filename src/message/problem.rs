@@ -99,6 +99,7 @@ fn render(
         detail: match reason {
             Some(Reason::CertificateMissing) => NO_CERTIFICATE,
             Some(Reason::OtherConnection) => OTHER_CONNECTION,
+            Some(Reason::PlainHttp) => PLAIN_HTTP,
             _ => detail(status),
         },
         reason: reason.map(Reason::id),
@@ -169,6 +170,8 @@ const NO_CERTIFICATE: &str = "This is open to clients that show a certificate, a
      open a new connection.";
 const OTHER_CONNECTION: &str =
     "The site is not answered over this connection. Close it, then open one to the site itself.";
+const PLAIN_HTTP: &str =
+    "This port speaks HTTPS, and the request came over plain HTTP. Use https:// in the address.";
 
 /// A sentence that says what the reader can do.
 fn detail(status: Status) -> &'static str {
@@ -303,7 +306,7 @@ mod tests {
     fn no_text_needs_escaping() {
         let of_status = |status| [phrase(status), detail(status)];
         let texts = all_errors().flat_map(of_status);
-        for text in texts.chain([NO_CERTIFICATE, OTHER_CONNECTION]) {
+        for text in texts.chain([NO_CERTIFICATE, OTHER_CONNECTION, PLAIN_HTTP]) {
             assert!(!text.contains(['<', '>', '&', '"', '\\']), "{text}");
         }
     }

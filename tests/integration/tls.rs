@@ -241,16 +241,36 @@ fn answer_to(server: &Server, octets: &[u8]) -> Vec<u8> {
 
 #[test]
 fn plain_http_is_told_where_it_is() {
-    let own = "headers = { X-Own = 'yes' }\n";
-    let server = start(&[own, &server("", "localhost", "", "hello")].concat());
+    let own = "workers = 2\nheaders = { X-Own = 'yes' }\nrequest_id = true\nlog.access = '-'\nlog.format = 'json'\n";
+    let configured = [own, &server("", "localhost", "", "hello")].concat();
+    let server = Site::configured(&configured).start();
     let answer = answer_to(&server, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     let answer = String::from_utf8_lossy(&answer);
     assert!(
         answer.starts_with("HTTP/1.1 400 Bad Request\r\n"),
         "{answer}"
     );
-    assert!(answer.ends_with("use https://\n"), "{answer}");
+    assert!(answer.contains("Use https:// in the address"), "{answer}");
+    assert!(answer.contains("plain_http"), "{answer}");
     assert!(answer.contains("\r\nX-Own: yes\r\n"), "{answer}");
+    let asked = b"PUT /plain HTTP/1.1\r\nHost: h\r\nAccept: application/json\r\n\r\n";
+    let answer = answer_to(&server, asked);
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.contains("\"reason\":\"plain_http\""), "{answer}");
+    let line = server.wait_for_record(|line| line.contains("/plain"));
+    let told: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(
+        (&told["method"], &told["host"]),
+        (&"PUT".into(), &"h".into())
+    );
+    let id = told["request_id"].as_str().expect("an id");
+    assert!(
+        answer.contains(&format!("\r\nX-Request-Id: {id}\r\n")),
+        "{answer}"
+    );
+    // A head that has not come to its end.
+    let answer = answer_to(&server, b"GET");
+    assert!(String::from_utf8_lossy(&answer).contains("plain_http"));
     server.wait_for_line(|line| line.contains("it speaks plain HTTP"));
     for (octets, alert) in [
         (&b"\x00\x00"[..], &b""[..]),

@@ -56,7 +56,6 @@ use crate::throttle::pace::Debt;
 use crate::transport::{Received, Transport};
 
 use pending::Pending;
-pub(super) use secure::plain_http_head;
 use switched::Switched;
 
 /// Bytes read at a time where requests are looked for: several heads, or a few hundred small ones. A

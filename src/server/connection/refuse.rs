@@ -120,34 +120,32 @@ impl Connection {
         let received = self.stream.receive(&mut input[..READ_SIZE]);
         let input = &input[..received.map_or(0, |received| received.count)];
         let request = Unrouted::of(&generation, (input, &mut space), self.client, self);
-        let mut response = Vec::new();
-        let problem = Response::problem_with(reason, fields.clone());
-        (_, outcome.content_sent) =
-            self.encode_unrouted(problem, &request, &generation, &mut response);
-        if response.len() > AT_ONCE {
-            // The socket does not take a large error page at once, and this function does not wait for the client.
-            (response, outcome.content_sent) = self.last_response(status, &fields, (b"", &request));
-        }
+        let response;
+        (response, _, outcome.content_sent) =
+            self.response_at_once((reason, &fields), &request, &generation);
         let _ = self.stream.send(&response, false);
         self.record_unrouted(&request, outcome);
     }
 
-    /// A response of the connection itself, after which it ends, to a request that belongs to no route.
-    /// Returns it, and how many octets of content it holds: to HEAD, none.
-    pub(super) fn last_response(
+    /// A response of the connection itself, with `fields`, that a socket takes at once: its octets, its status, and
+    /// how many octets of content it holds.
+    pub(super) fn response_at_once(
         &self,
-        status: Status,
-        fields: &FieldLines,
-        (content, request): (&[u8], &Unrouted<'_>),
-    ) -> (Vec<u8>, u64) {
-        let generation = self.generation();
-        let common = self.worker.common_lines(generation.common_fields());
-        let mut response = last_head(&generation, &common, (status, fields), content.len());
-        if request.glimpse.is_head() {
-            return (response, 0);
+        (reason, fields): (Reason, &FieldLines),
+        request: &Unrouted<'_>,
+        generation: &Generation,
+    ) -> (Vec<u8>, Status, u64) {
+        let mut response = Vec::new();
+        let problem = Response::problem_with(reason, fields.clone());
+        let (status, content_sent) =
+            self.encode_unrouted(problem, request, generation, &mut response);
+        if response.len() <= AT_ONCE {
+            return (response, status, content_sent);
         }
-        response.extend_from_slice(content);
-        (response, content.len() as u64)
+        // The socket does not take a large error page at once, and no caller waits for the client.
+        let common = self.worker.common_lines(generation.common_fields());
+        let response = head_alone(generation, &common, (status, fields));
+        (response, status, 0)
     }
 
     /// Finishes the exchange of a request that belongs to no route.
@@ -161,12 +159,11 @@ impl Connection {
     }
 }
 
-/// The head of a response of the connection itself, after which it ends, with `length` octets of content.
-pub(super) fn last_head(
+/// A response of the connection itself, after which it ends, without content.
+fn head_alone(
     generation: &Generation,
     common: &[u8],
     (status, fields): (Status, &FieldLines),
-    length: usize,
 ) -> Vec<u8> {
     let (policy, own) = (&generation.policy, Octets::Lent(fields.as_bytes()));
     let head = ResponseHead {
@@ -174,7 +171,7 @@ pub(super) fn last_head(
         common,
         fields: &policy.change_fields(own, Scope::Any, None),
         more_fields: b"",
-        framing: ResponseFraming::Length(length as u64),
+        framing: ResponseFraming::Length(0),
         persistence: Persistence::Close,
     };
     let mut encoded = Vec::new();

@@ -3,11 +3,8 @@
 use std::fmt::Display;
 
 use super::Connection;
-use super::refuse::last_head;
-use crate::generation::Generation;
 use crate::http::request::field_space;
 use crate::http::response::FieldLines;
-use crate::http::status::Status;
 use crate::log::limited;
 use crate::metrics::End;
 use crate::reason::Reason;
@@ -18,29 +15,9 @@ use crate::tls::made::CHALLENGE_PROTOCOL;
 use crate::transport::Transport;
 use crate::transport::tls::{self, Chosen, HandshakeError, Hello, UnknownName};
 
-/// The response to a client that speaks plain HTTP at a port where TLS is spoken.
-const SPEAK_TLS: &[u8] =
-    b"400 Bad Request\nThis port speaks HTTPS, and the request came over plain HTTP: use https://\n";
-
 /// The client rule of a connection on which a CA verifies a name. No server has this rule, so that
 /// no request is answered on such a connection.
 const RULE_OF_CHALLENGES: u64 = u64::MAX;
-
-/// The status and the fields of the response to plain HTTP where TLS is spoken.
-fn speak_tls() -> (Status, FieldLines) {
-    let fields = FieldLines::new().with("Content-Type", "text/plain; charset=utf-8");
-    (Status::BAD_REQUEST, fields)
-}
-
-/// The status and the head of that response. `common` are the lines that all responses carry.
-pub(in crate::server) fn plain_http_head(
-    generation: &Generation,
-    common: &[u8],
-) -> (Status, Vec<u8>) {
-    let (status, fields) = speak_tls();
-    let head = last_head(generation, common, (status, &fields), SPEAK_TLS.len());
-    (status, head)
-}
 
 impl Connection {
     /// Performs the handshake, if TLS is spoken on the connection. Returns whether the connection may serve
@@ -108,11 +85,13 @@ impl Connection {
         })
     }
 
+    /// Answers a request over plain HTTP, of which `received` has come, as others that are refused.
     fn answer_plain_http(&self, received: &[u8]) {
-        let (status, fields) = speak_tls();
         let (generation, mut space) = (self.generation(), field_space());
         let request = Unrouted::of(&generation, (received, &mut space), self.client, self);
-        let (response, content_sent) = self.last_response(status, &fields, (SPEAK_TLS, &request));
+        let (reason, fields) = (Reason::PlainHttp, FieldLines::new());
+        let (response, status, content_sent) =
+            self.response_at_once((reason, &fields), &request, &generation);
         // If the socket does not take this little, the client is not reading either.
         let _ = self.stream.send(&response, false);
         self.tell_refused("it speaks plain HTTP, and not TLS");
@@ -121,7 +100,7 @@ impl Connection {
             Outcome {
                 end: End::Refused,
                 status,
-                reason: Some(Reason::PlainHttp),
+                reason: Some(reason),
                 content_sent,
             },
         );

@@ -69,6 +69,15 @@ impl<'a> RequestTraits<'a> {
         }
     }
 
+    /// The traits of a request of which only this is known: in which forms the client takes the response.
+    pub(in crate::server) fn of_accept(accept: Option<&'a [u8]>) -> Self {
+        Self {
+            exchange: None,
+            id: None,
+            accept,
+        }
+    }
+
     fn head(self) -> Option<&'a RequestHead<'a>> {
         self.exchange.map(|exchange| exchange.head)
     }

@@ -10,7 +10,9 @@ use crate::address::ListenAddress;
 use crate::control::question::{Question, Scheme};
 use crate::generation::Generation;
 use crate::http::target::without_port;
-use crate::server::connection::plain_http_head;
+use crate::message::response::Response;
+use crate::reason::Reason;
+use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::worker::clock::CurrentSecond;
 
 /// A connection that ends before its first request.
@@ -42,7 +44,7 @@ impl NoSession {
                 let why = format!(
                     "this port speaks HTTPS, and the request comes over plain HTTP; ask for {url}"
                 );
-                (why, Some(plain_http_answer(generation)))
+                (why, Some(plain_http_answer(generation, question)))
             }
             Scheme::Https => (refusal_of_handshake(generation, listener, question)?, None),
         };
@@ -91,12 +93,18 @@ pub(super) fn speaks_no_tls(listener: &ListenAddress, question: &Question) -> St
 }
 
 /// The response to a client that speaks plain HTTP where TLS is spoken.
-fn plain_http_answer(generation: &Generation) -> Facts {
+fn plain_http_answer(generation: &Generation, question: &Question) -> Facts {
+    let mut fields = question.fields.iter();
+    let accept = fields.find(|(name, _)| name.eq_ignore_ascii_case("Accept"));
+    let traits = RequestTraits::of_accept(accept.map(|(_, value)| value.as_bytes()));
+    let problem = Response::problem(Reason::PlainHttp);
+    let framed = FramedResponse::new(problem, &generation.policy, traits, false);
     let now = Instant::now();
     let second = CurrentSecond::new(now);
-    let common = generation.common_fields();
-    let (status, head) = plain_http_head(generation, second.at(now).common(common));
-    Facts::of_head(status, &head)
+    let mut head = Vec::new();
+    let common = framed.common(generation);
+    framed.encode_head(second.at(now).common(common), None, &mut head);
+    Facts::of_head(framed.status, &head)
 }
 
 /// Why the handshake with the client of `question` is refused; `None` if a server at `listener` takes it.
