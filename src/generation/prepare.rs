@@ -507,3 +507,65 @@ fn handler(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Surroundings};
+    use crate::test_support::TemporaryDirectory;
+
+    const SERVER: &str = "[[server]]\nlisten = '127.0.0.1:0'\nhosts = 'other.test'\nroutes.'/' = { echo = true }\n\
+         tls = { certificate = 'a.pem', key = 'a.key', client_ca = 'ca.pem' }\n";
+
+    const STREAM: &str = "[[stream]]\nlisten = '127.0.0.1:0'\nproxy = '127.0.0.1:1'\n\
+         tls = { certificate = 'a.pem', key = 'a.key', client_ca = 'ca.pem' }\n";
+
+    /// Prepares `text`, whose files are in `directory`.
+    fn prepared(
+        directory: &TemporaryDirectory,
+        text: &str,
+        before: Option<&Generation>,
+    ) -> Result<Prepared, String> {
+        let handlers = Handlers::new();
+        let name = directory.path().join("config.toml");
+        let checked = config::parse(text, &name, Surroundings::of_process(&handlers));
+        prepare(checked, &handlers, before).map_err(|report| report.to_string())
+    }
+
+    /// A file that was gone for a moment, as while it is renewed, refused a reload, and garbage in its place did not.
+    #[test]
+    fn a_file_of_tls_that_is_gone_is_served_on_by_a_generation_that_has_read_it() {
+        for text in [SERVER, STREAM] {
+            let directory = TemporaryDirectory::new("gone");
+            for (name, from) in [
+                ("a.pem", "other.pem"),
+                ("a.key", "other.key"),
+                ("ca.pem", "ca.pem"),
+            ] {
+                let octets = std::fs::read(format!("tests/fixtures/tls/{from}"));
+                directory.write(name, &octets.expect("a fixture"));
+            }
+            let first = prepared(&directory, text, None).expect("all files are there");
+            let first = &first.generation;
+            for name in ["a.pem", "a.key", "ca.pem"] {
+                let (path, away) = (directory.path().join(name), directory.path().join("away"));
+                std::fs::rename(&path, &away).expect("the directory is ours");
+                let again = prepared(&directory, text, Some(first)).expect(name);
+                let warning = again.loaded.warnings.to_string();
+                let (gone, kept) = (format!("{name}`: No such file"), "is served on");
+                let is_told = warning.contains(&gone) && warning.contains(kept);
+                assert!(is_told, "{name}: {warning}");
+                let later = &again.generation;
+                assert!(prepared(&directory, text, Some(later)).is_ok(), "{name}");
+                let refused = prepared(&directory, text, None).err();
+                let refused = refused.expect("nothing was read before");
+                assert!(refused.contains("there is no file"), "{name}: {refused}");
+                let other = text.replace("a.pem", "b.pem");
+                let refused = prepared(&directory, &other, Some(first)).err();
+                let refused = refused.expect("one of the files was never read");
+                assert!(refused.contains("b.pem"), "{name}: {refused}");
+                std::fs::rename(&away, &path).expect("the directory is ours");
+            }
+        }
+    }
+}

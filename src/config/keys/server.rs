@@ -285,11 +285,19 @@ fn server(
     let has_hosts = draft.hosts.is_some();
     let placed = draft.hosts.iter().flatten();
     let hosts: Vec<HostPattern> = placed.map(|(host, _)| host.clone()).collect();
-    let tls = draft.tls.and_then(|named| match named.tls.issue {
-        // A mistake in `hosts` has been reported, and one in `[acme]` need not be twice.
-        Some(_) if !has_hosts => None,
-        Some(_) => issue::complete(node, named, &hosts, acme),
-        None => Some(named),
+    let tls = draft.tls.and_then(|named| {
+        let unread = named.unread.clone();
+        let complete = match named.tls.issue {
+            // A mistake in `hosts` has been reported, and one in `[acme]` need not be twice.
+            Some(_) if !has_hosts => None,
+            Some(_) => issue::complete(node, named, &hosts, acme),
+            None => return Some(named),
+        };
+        if complete.is_none() {
+            // Its files are not read later.
+            unread.into_iter().for_each(|error| node.cx.report(error));
+        }
+        complete
     });
     let tls = tls.map(|named| name_certificate(node, named, &hosts));
     if draft.is_tls_default && !has_tls {

@@ -11,7 +11,7 @@ use crate::config::complaint::fault::Fault;
 use crate::config::model::{ClientCertificates, Issue, Protocols, Tls, TlsVersions, UntilIssued};
 use crate::config::tree::named_certificate::NamedCertificate;
 use crate::config::tree::node::Node;
-use crate::config::tree::paths::readable_file;
+use crate::config::tree::paths::file_read_later;
 use crate::config::words::written;
 
 pub(crate) const TABLE: Table = Table {
@@ -46,6 +46,15 @@ struct Draft {
     is_required: Option<bool>,
     versions: TlsVersions,
     protocols: Vec<String>,
+    /// Why files cannot be read.
+    unread: Vec<Diagnostic>,
+}
+
+impl Draft {
+    /// The file that `node` names; why it cannot be read is kept for later.
+    fn file(&mut self, node: Node<'_>) -> Option<PathBuf> {
+        file_read_later(&node.text()?, &mut self.unread)
+    }
 }
 
 /// `tls` of servers and that of upstreams add how they read the key and show it.
@@ -78,7 +87,10 @@ const SETTINGS: &[Setting<Draft, Tls>] = &[
                 "write tls = { certificate = \"example.pem\", key = \"example.key\" }",
             ),
         ],
-        read: |node, draft| set(&mut draft.certificate, readable_file(&node.text()?)),
+        read: |node, draft| {
+            let file = draft.file(node);
+            set(&mut draft.certificate, file)
+        },
         show: |tls| show_file(tls, &tls.certificate),
         ..Setting::BLANK
     },
@@ -96,7 +108,10 @@ const SETTINGS: &[Setting<Draft, Tls>] = &[
                 "the setting is called `key`, in `tls` of `[[server]]`",
             ),
         ],
-        read: |node, draft| set(&mut draft.key, readable_file(&node.text()?)),
+        read: |node, draft| {
+            let file = draft.file(node);
+            set(&mut draft.key, file)
+        },
         show: |tls| show_file(tls, &tls.key),
         ..Setting::BLANK
     },
@@ -116,10 +131,8 @@ const SETTINGS: &[Setting<Draft, Tls>] = &[
             ),
         ],
         read: |node, draft| {
-            set(
-                &mut draft.authorities,
-                readable_file(&node.text()?).map(Some),
-            )
+            let file = draft.file(node);
+            set(&mut draft.authorities, file.map(Some))
         },
         show: |tls| {
             let clients = tls.clients.as_ref()?;
@@ -210,6 +223,7 @@ pub(super) fn tls(node: Node<'_>) -> Option<NamedCertificate> {
             certificate: node.spot(),
             key: node.spot(),
             client_ca: None,
+            unread: Vec::new(),
         });
     }
     read(node, OF_SERVERS)
@@ -256,14 +270,14 @@ fn read(node: Node<'_>, more: &'static [Setting<Draft, Tls>]) -> Option<NamedCer
     let spot = |key| section.peek(key).map(|node| node.spot());
     let spots = (spot("certificate"), spot("key"), spot("client_ca"));
     section.close();
-    if !walked.is_sound() {
-        return None;
-    }
     let spots = match spots {
         (None, None, client_ca) if is_issued => (Some(node.spot()), Some(node.spot()), client_ca),
         spots => spots,
     };
-    let (Some(certificate), Some(key), client_ca) = spots else {
+    let (true, (Some(certificate), Some(key), client_ca)) = (walked.is_sound(), spots) else {
+        // No file is read later.
+        let unread = draft.unread.into_iter();
+        unread.for_each(|error| node.cx.report(error));
         return None;
     };
     let is_required = draft.is_required.unwrap_or(true);
@@ -287,6 +301,7 @@ fn read(node: Node<'_>, more: &'static [Setting<Draft, Tls>]) -> Option<NamedCer
         certificate,
         key,
         client_ca,
+        unread: draft.unread,
     })
 }
 

@@ -122,9 +122,8 @@ impl Checked {
         mut read: impl FnMut(&Tls, &[HostPattern]) -> Vec<CertificateFault>,
     ) {
         for named in &self.certificates {
-            let faults = read(&named.tls, &named.hosts).into_iter();
-            let diagnostics = faults.map(|fault| named.diagnostic(fault));
-            self.diagnostics.extend(diagnostics);
+            let faults = read(&named.tls, &named.hosts);
+            self.diagnostics.extend(named.diagnostics(faults));
         }
     }
 

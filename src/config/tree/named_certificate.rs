@@ -14,11 +14,24 @@ pub(crate) struct NamedCertificate {
     pub(crate) certificate: Spot,
     pub(crate) key: Spot,
     pub(crate) client_ca: Option<Spot>,
+    /// Why files could not be read when the configuration was.
+    pub(crate) unread: Vec<Diagnostic>,
 }
 
 impl NamedCertificate {
+    /// The diagnostics for `faults`. Where there is nothing to serve with because files cannot be read, they say so of
+    /// each file.
+    pub(crate) fn diagnostics(&self, faults: Vec<CertificateFault>) -> Vec<Diagnostic> {
+        let can_serve = faults.iter().all(|fault| fault.is_warning);
+        if !can_serve && !self.unread.is_empty() {
+            return self.unread.clone();
+        }
+        let faults = faults.into_iter();
+        faults.map(|fault| self.diagnostic(fault)).collect()
+    }
+
     /// The diagnostic for a fault, at the setting that names the file.
-    pub(crate) fn diagnostic(&self, fault: CertificateFault) -> Diagnostic {
+    fn diagnostic(&self, fault: CertificateFault) -> Diagnostic {
         let spot = match fault.setting {
             CertificateSetting::Certificate
             | CertificateSetting::Ca

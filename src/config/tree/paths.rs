@@ -60,6 +60,29 @@ pub(crate) fn is_one_file(one: &Path, other: &Path) -> bool {
 
 /// The file that `text` names. It is reported if it cannot be read.
 pub(crate) fn readable_file(text: &Text<'_>) -> Option<PathBuf> {
+    let (path, error) = looked_at(text);
+    match error {
+        None => Some(path),
+        Some(error) => {
+            text.node.cx.report(error);
+            None
+        }
+    }
+}
+
+/// As [`readable_file`], for a file of which the server that runs may have what it held before. If it cannot be
+/// read, the error is added to `unread`, for the caller to report once that is known.
+pub(crate) fn file_read_later(text: &Text<'_>, unread: &mut Vec<Diagnostic>) -> Option<PathBuf> {
+    if text.value.is_empty() {
+        return readable_file(text);
+    }
+    let (path, error) = looked_at(text);
+    unread.extend(error);
+    Some(path)
+}
+
+/// The path that `text` names, and why the file there cannot be read.
+fn looked_at(text: &Text<'_>) -> (PathBuf, Option<Diagnostic>) {
     let path = beside(text.node.cx.source, &text.value);
     let shown = path.display();
     // Opening a pipe would wait for a writer.
@@ -71,7 +94,7 @@ pub(crate) fn readable_file(text: &Text<'_>) -> Option<PathBuf> {
     });
     let message = match opened {
         _ if text.value.is_empty() => format!("`{}` names no file", text.node.name),
-        Ok(metadata) if metadata.is_file() => return Some(path),
+        Ok(metadata) if metadata.is_file() => return (path, None),
         Ok(_) => format!("`{shown}` is not a file"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             format!("there is no file `{shown}`")
@@ -81,8 +104,8 @@ pub(crate) fn readable_file(text: &Text<'_>) -> Option<PathBuf> {
             forbidding(&path, &error)
         ),
     };
-    report_path(text, &path, message);
-    None
+    let error = path_error(text, &path, message);
+    (path, Some(error))
 }
 
 /// For a path that the system forbids, where it does: ` (may not look into the directory …)`.
@@ -102,14 +125,16 @@ pub(crate) fn forbidding(path: &Path, error: &io::Error) -> String {
 
 /// Reports `message` about the path that `text` names. For a relative path it adds where that begins.
 pub(crate) fn report_path(text: &Text<'_>, path: &Path, message: String) {
+    text.node.cx.report(path_error(text, path, message));
+}
+
+/// The error `message` about the path that `text` names, as [`report_path`] reports it.
+fn path_error(text: &Text<'_>, path: &Path, message: String) -> Diagnostic {
     let is_relative = path.is_relative() && !text.value.is_empty();
     let help =
         is_relative.then(|| "a relative path starts at the directory of this file".to_owned());
-    text.node.cx.report(
-        Diagnostic::error(message)
-            .at(text.node.spot(), "")
-            .help(help),
-    );
+    let error = Diagnostic::error(message).at(text.node.spot(), "");
+    error.help(help)
 }
 
 /// The directory that `text` names. It is reported if there is none.
