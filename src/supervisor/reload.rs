@@ -59,6 +59,8 @@ enum OnTrial {
     None,
     /// The reload is on trial for so long.
     Begins(Duration),
+    /// It was to be on trial, and has changed nothing that could be taken back.
+    Needless,
     /// It has changed nothing, and the trial before it goes on.
     GoesOn,
     /// It is no trial, and ends the one before it.
@@ -171,6 +173,8 @@ impl Supervisor {
         let has_changed = !changes.iter().all(Change::needs_restart);
         changes.extend(read_again::changes(&self.generation));
         let trial = match confirm_within {
+            // With a trial that runs, it says anew how long that one waits.
+            Some(_) if self.trial.is_none() && !has_changed => OnTrial::Needless,
             Some(time) => self.begin_trial(previous, time),
             None => self.go_on_without_trial(has_changed),
         };
@@ -390,6 +394,9 @@ impl Applied {
             OnTrial::Begins(time) => text.push_str(&format!(
                 "it is taken back in {time:?} unless `tidegate confirm` comes first\n"
             )),
+            OnTrial::Needless => text.push_str(
+                "the configuration is the one that ran before, so there is nothing to confirm\n",
+            ),
             OnTrial::GoesOn => text.push_str(
                 "the reload on trial is still taken back unless `tidegate confirm` comes first\n",
             ),

@@ -9,6 +9,7 @@ use super::Supervisor;
 use super::apps::AppFacts;
 use super::certificates::{self, CertificateFacts};
 use super::issued::{self, IssuedFacts};
+use super::observed::Standing;
 use super::rates::{self, RateFacts};
 use super::upstreams::{self, UpstreamFacts};
 use crate::control::ControlReply;
@@ -72,6 +73,8 @@ pub(super) struct Facts {
     /// The process that an upgrade waits for.
     pub(super) successor: Option<u32>,
     pub(super) file: Option<String>,
+    /// Whether what runs is what the file says.
+    pub(super) standing: Standing,
     pub(super) control: Option<String>,
     pub(super) listeners: Vec<String>,
     pub(super) upstreams: Vec<UpstreamFacts>,
@@ -114,6 +117,7 @@ impl Supervisor {
             waits_for_confirmation: self.trial.is_some(),
             successor: self.successor,
             file: self.file.as_ref().map(|file| file.display().to_string()),
+            standing: observed.standing(),
             control: control.map(|control| control.path().display().to_string()),
             listeners: self.addresses().map(ToString::to_string).collect(),
             upstreams: upstreams::facts(self.generation.upstreams()),
@@ -171,6 +175,7 @@ impl Facts {
                 "waits_for_confirmation": self.waits_for_confirmation,
             },
             "file": self.file,
+            "last_reload": self.standing.word(),
             "control_socket": self.control,
             "listeners": self.listeners,
             "upstreams": self.upstreams.iter().map(UpstreamFacts::to_json).collect::<Vec<_>>(),
@@ -221,12 +226,19 @@ impl Facts {
         let successor = self.successor.map(|process| {
             format!(", an upgrade is under way: process {process} does not serve yet")
         });
+        let differs = match self.standing {
+            Standing::Applied => "",
+            Standing::Refused => ", whose last reload was refused: what ran before runs on",
+            Standing::TakenBack => {
+                ", whose last reload was taken back: what ran before it runs again"
+            }
+        };
         let process = std::process::id().to_string() + &successor.unwrap_or_default();
         let rows = [
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("process", process),
             ("generation", generation),
-            ("file", self.file.clone().unwrap_or_default()),
+            ("file", self.file.clone().unwrap_or_default() + differs),
             ("control", self.control.clone().unwrap_or_default()),
             ("listeners", self.listeners.join(", ")),
         ];

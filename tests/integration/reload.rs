@@ -512,6 +512,45 @@ fn without_a_confirmation_what_ran_before_returns() {
     assert!(refusal.contains("nothing waits"), "{refusal}");
 }
 
+/// Such a reload began a trial, whose end warned that it was taken back, and nothing was another afterwards.
+#[test]
+fn a_reload_that_changes_nothing_is_no_trial() {
+    let server = start(&numbered(1, "", FIRST, ""));
+    let on_trial = || ended_with(0, &server.command_line(&["reload", "--confirm", "1h"]));
+    let waits = || server.status()["generation"]["waits_for_confirmation"] == true;
+    let told = on_trial();
+    assert!(told.contains("so there is nothing to confirm"), "{told}");
+    assert!(!told.contains("is taken back") && !waits(), "{told}");
+    server.configure(numbered(2, "", FIRST, ""));
+    let told = on_trial();
+    assert!(told.contains("it is taken back in 3600s"), "{told}");
+    let told = on_trial();
+    assert!(told.contains("it is taken back in 3600s"), "{told}");
+    assert!(waits(), "the trial goes on");
+}
+
+#[test]
+fn status_tells_when_the_file_is_not_what_runs() {
+    let server = start(&numbered(1, "", FIRST, ""));
+    let told = |expected: Option<&str>| {
+        let text = ended_with(0, &server.command_line(&["status"]));
+        let sought = expected.map_or("whose last reload", |_| "config.toml, whose last reload");
+        assert_eq!(text.contains(sought), expected.is_some(), "{text}");
+        let word = server.status()["last_reload"].clone();
+        assert_eq!(word, expected.unwrap_or("applied"));
+        assert!(text.contains(expected.unwrap_or("config.toml")), "{text}");
+    };
+    told(None);
+    refuse(&server, "nonsense");
+    told(Some("refused"));
+    server.configure(numbered(2, "", FIRST, ""));
+    ended_with(0, &server.command_line(&["reload", "--confirm", "300ms"]));
+    server.wait_for_line(|line| line.contains("was not confirmed"));
+    told(Some("taken back"));
+    reload(&server, &numbered(3, "", FIRST, ""));
+    told(None);
+}
+
 #[test]
 fn a_confirmation_keeps_what_was_reloaded() {
     let server = start(&numbered(1, "", FIRST, ""));

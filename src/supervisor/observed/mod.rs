@@ -11,4 +11,4 @@ mod reloads;
 mod snapshot;
 
 pub(super) use readings::Observed;
-pub(super) use reloads::Outcome;
+pub(super) use reloads::{Outcome, Standing};

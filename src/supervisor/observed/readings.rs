@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
-use super::reloads::{Outcome, Reload, Reloads};
+use super::reloads::{Outcome, Reload, Reloads, Standing};
 use crate::control::reach::Readiness;
 use crate::generation::Generation;
 use crate::log::access::LostLines;
@@ -113,7 +113,12 @@ impl Observed {
     /// that counts.
     pub(crate) fn note_return(&self, outcome: Outcome, generation: u64, told: &str) {
         let reload = Reload::now(outcome, generation, told);
-        lock(&self.reloads).remember(reload);
+        lock(&self.reloads).take_back(reload);
+    }
+
+    /// Whether the configuration that runs is the one of the file.
+    pub(crate) fn standing(&self) -> Standing {
+        lock(&self.reloads).standing()
     }
 
     /// Whether a route of that key serves, or has served since the process began.

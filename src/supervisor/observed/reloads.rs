@@ -29,6 +29,29 @@ impl Outcome {
     }
 }
 
+/// Whether the configuration that runs is the one of the file, as the last reload has left it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is, unless the file was changed since.
+    #[default]
+    Applied,
+    /// The file was refused.
+    Refused,
+    /// The file ran on trial, and was not confirmed.
+    TakenBack,
+}
+
+impl Standing {
+    /// The word for it in JSON.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+            Self::TakenBack => "taken back",
+        }
+    }
+}
+
 /// A change of the configuration that was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reload {
@@ -62,22 +85,36 @@ pub(super) struct Reloads {
     applied: u64,
     refused: u64,
     was_refused: bool,
+    standing: Standing,
     last: VecDeque<Reload>,
 }
 
 impl Reloads {
     /// Counts a reload and remembers it.
     pub(super) fn count(&mut self, reload: Reload) {
-        match reload.outcome {
-            Outcome::Applied => self.applied += 1,
-            Outcome::Refused => self.refused += 1,
-        }
+        self.standing = match reload.outcome {
+            Outcome::Applied => {
+                self.applied += 1;
+                Standing::Applied
+            }
+            Outcome::Refused => {
+                self.refused += 1;
+                Standing::Refused
+            }
+        };
         self.was_refused = reload.outcome == Outcome::Refused;
         self.remember(reload);
     }
 
-    /// Remembers a change of the configuration that no reload has made.
-    pub(super) fn remember(&mut self, reload: Reload) {
+    /// Remembers how it ended that a reload was to be taken back, which no reload has asked for.
+    pub(super) fn take_back(&mut self, reload: Reload) {
+        if reload.outcome == Outcome::Applied {
+            self.standing = Standing::TakenBack;
+        }
+        self.remember(reload);
+    }
+
+    fn remember(&mut self, reload: Reload) {
         if self.last.len() == REMEMBERED {
             self.last.pop_front();
         }
@@ -95,6 +132,11 @@ impl Reloads {
     /// Whether the last reload was refused.
     pub(super) fn was_refused(&self) -> bool {
         self.was_refused
+    }
+
+    /// Whether the configuration that runs is the one of the file.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// The last ones, the oldest first.
@@ -127,10 +169,27 @@ mod tests {
     fn what_no_reload_has_made_is_remembered_and_not_counted() {
         let mut reloads = Reloads::default();
         reloads.count(Reload::now(Outcome::Refused, 1, "no"));
-        reloads.remember(Reload::now(Outcome::Applied, 2, "back"));
+        reloads.take_back(Reload::now(Outcome::Applied, 2, "back"));
         assert_eq!(reloads.total(Outcome::Applied), 0);
         assert!(reloads.was_refused());
         assert_eq!(reloads.last().count(), 2);
+    }
+
+    /// `status` said nothing of it when the file was not what ran.
+    #[test]
+    fn the_last_one_tells_whether_the_file_is_what_runs() {
+        let mut reloads = Reloads::default();
+        assert_eq!(reloads.standing(), Standing::Applied);
+        reloads.count(Reload::now(Outcome::Refused, 1, "no"));
+        assert_eq!(reloads.standing(), Standing::Refused);
+        reloads.count(Reload::now(Outcome::Applied, 2, "on trial"));
+        assert_eq!(reloads.standing(), Standing::Applied);
+        reloads.take_back(Reload::now(Outcome::Refused, 2, "cannot run again"));
+        assert_eq!(reloads.standing(), Standing::Applied, "the trial goes on");
+        reloads.take_back(Reload::now(Outcome::Applied, 3, "back"));
+        assert_eq!(reloads.standing(), Standing::TakenBack);
+        reloads.count(Reload::now(Outcome::Applied, 4, "yes"));
+        assert_eq!(reloads.standing(), Standing::Applied);
     }
 
     #[test]
