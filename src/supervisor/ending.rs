@@ -76,10 +76,39 @@ impl Supervisor {
         // Releases the lock of each certificate: the successor takes them, and resumes the orders under way.
         self.housekeeper = Housekeeper::default();
         self.generation.stop_routes();
-        if let Some(signal) = await_connections(&mut self.workers, &self.events, self.log.as_ref())
-        {
+        if let Some(signal) = self.await_connections() {
             self.drain(events::name(signal));
         }
+    }
+
+    /// Tells the workers to accept nothing more, and waits until their open connections have ended,
+    /// however long that takes. Returns the signal to stop, if one arrived first.
+    fn await_connections(&mut self) -> Option<i32> {
+        self.workers.leave();
+        while self.workers.threads() > 0 {
+            let event = self.events.recv();
+            match event.expect("the supervisor holds a sender itself") {
+                Event::WorkerEnded(id) => {
+                    self.workers.ended(id);
+                }
+                Event::Signal(signal @ (SIGTERM | SIGINT)) => return Some(signal),
+                Event::Signal(SIGUSR1) => self.reopen_logs(),
+                // The successor reloads and watches. A command that still reaches this process is not
+                // carried out: `control::ask` answers 503, and the client asks again.
+                Event::Signal(_)
+                | Event::Control(_)
+                | Event::FilesChanged
+                | Event::Apps(_)
+                | Event::Successor { .. } => {}
+            }
+        }
+        None
+    }
+
+    /// Opens the access logs again, and has the process do so that this one replaces: the file was renamed.
+    pub(super) fn reopen_logs(&self) {
+        self.log.iter().for_each(AccessWriters::reopen);
+        self.predecessor.reopen_logs();
     }
 
     /// Drops every listening socket. The system closes a socket when its last holder drops it: once
@@ -163,31 +192,4 @@ pub(super) fn stop_apps(apps: &Apps, events: &Receiver<Event>, is_cut: bool) {
             Ok(_) => {}
         }
     }
-}
-
-/// Tells the workers to accept nothing more, and waits until their open connections have ended,
-/// however long that takes. Returns the signal to stop, if one arrived first.
-fn await_connections(
-    workers: &mut Workers,
-    events: &Receiver<Event>,
-    log: Option<&AccessWriters>,
-) -> Option<i32> {
-    workers.leave();
-    while workers.threads() > 0 {
-        match events.recv().expect("the supervisor holds a sender itself") {
-            Event::WorkerEnded(id) => {
-                workers.ended(id);
-            }
-            Event::Signal(signal @ (SIGTERM | SIGINT)) => return Some(signal),
-            Event::Signal(SIGUSR1) => log.into_iter().for_each(AccessWriters::reopen),
-            // The successor reloads and watches. A command that still reaches this process is not
-            // carried out: `control::ask` answers 503, and the client asks again.
-            Event::Signal(_)
-            | Event::Control(_)
-            | Event::FilesChanged
-            | Event::Apps(_)
-            | Event::Successor { .. } => {}
-        }
-    }
-    None
 }

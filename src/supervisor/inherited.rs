@@ -23,7 +23,7 @@ use crate::runtime::sys;
 #[derive(Default)]
 pub(crate) struct Inherited {
     sockets: Vec<InheritedSocket>,
-    /// The line to the process that we replace.
+    /// The process that we replace.
     pub(super) predecessor: Predecessor,
 }
 
@@ -67,7 +67,7 @@ impl Inherited {
             let line = (descriptors.len() > count)
                 .then(|| descriptors.pop())
                 .flatten();
-            let predecessor = Predecessor::new(line);
+            let predecessor = Predecessor::new(parent, line);
             let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
             let names = names.split(':').map(|name| Some(name.to_owned()));
             let described = descriptors.into_iter().zip(names.chain(iter::repeat(None)));

@@ -8,7 +8,6 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2};
 use super::events::{self, Event};
 use super::{End, Supervisor, SupervisorError, account_key, reload, status, upgrade, upstreams};
 use crate::control::{ControlReply, ControlRequest, ControlVerb};
-use crate::log::access::AccessWriters;
 use crate::log::diagnostic;
 use crate::runtime::{self, Panic, catch_panic};
 
@@ -123,9 +122,7 @@ impl Supervisor {
                 let _ = self.workers.fill(self.log.as_ref());
             }
             Occasion::Event(Event::Signal(SIGCHLD)) => runtime::reap_orphans(),
-            Occasion::Event(Event::Signal(SIGUSR1)) => {
-                self.log.iter().for_each(AccessWriters::reopen);
-            }
+            Occasion::Event(Event::Signal(SIGUSR1)) => self.reopen_logs(),
             // `tidegate serve` has nothing to read again: its terminal was closed.
             Occasion::Event(Event::Signal(SIGHUP)) if self.file.is_none() => {
                 return Ok(Some(End::Stop(events::name(SIGHUP))));

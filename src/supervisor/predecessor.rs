@@ -7,6 +7,9 @@
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::parent_id;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// In the environment of the new process: the number of the old one.
 pub(super) const PREDECESSOR: &str = "TIDEGATE_PREDECESSOR";
@@ -14,19 +17,27 @@ pub(super) const PREDECESSOR: &str = "TIDEGATE_PREDECESSOR";
 /// What the new process writes on the line when it serves.
 pub(super) const READY: &[u8] = b"ready";
 
-/// The line to the process that we replace; `None` if we replace none.
+/// The process that we replace, if we replace one.
 #[derive(Default)]
 pub(super) struct Predecessor {
+    /// The number of the old process, which serves on until its last connection has ended.
+    process: Option<u32>,
+    /// The line to it, until we serve.
     line: Option<UnixStream>,
     /// What it has sent to this process alone.
     secrets: Vec<u8>,
 }
 
 impl Predecessor {
-    pub(super) fn new(line: Option<OwnedFd>) -> Self {
+    /// The old `process`, which is our parent, and the line to it.
+    pub(super) fn new(process: u32, line: Option<OwnedFd>) -> Self {
         let mut line = line.map(UnixStream::from);
         let secrets = line.as_mut().map(read_at_once).unwrap_or_default();
-        Self { line, secrets }
+        Self {
+            process: Some(process),
+            line,
+            secrets,
+        }
     }
 
     pub(super) fn is_some(&self) -> bool {
@@ -36,6 +47,21 @@ impl Predecessor {
     /// What the old process has sent to this process alone: the keys of session tickets.
     pub(super) fn secrets(&self) -> &[u8] {
         &self.secrets
+    }
+
+    /// Has the old process open its access logs again, as this one does, if it has not ended.
+    ///
+    /// A service manager sends the signal for that to the main process alone, and the old one would write to the
+    /// renamed file until its last connection ends. While it is there, it is our parent: another process that has its
+    /// number by now is not.
+    pub(super) fn reopen_logs(&self) {
+        let parent = parent_id();
+        let process = self.process.filter(|process| *process == parent);
+        let process = process.and_then(|process| Pid::from_raw(process.try_into().ok()?));
+        if let Some(process) = process {
+            // Fails if it has just ended.
+            let _ = kill_process(process, Signal::USR1);
+        }
     }
 
     /// Tells the old process that we serve, and closes the line. If the old process has ended, it does

@@ -16,7 +16,6 @@ use crate::config::model::Config;
 use crate::control::{ControlReply, ControlRequest, ControlVerb};
 use crate::generation::Generation;
 use crate::http::status::Status;
-use crate::log::access::AccessWriters;
 use crate::log::diagnostic;
 use crate::runtime;
 
@@ -107,7 +106,7 @@ impl Supervisor {
     pub(super) fn attend(&mut self, event: Event) -> Meanwhile {
         match event {
             Event::Signal(SIGCHLD) => runtime::reap_orphans(),
-            Event::Signal(SIGUSR1) => self.log.iter().for_each(AccessWriters::reopen),
+            Event::Signal(SIGUSR1) => self.reopen_logs(),
             Event::Signal(SIGTERM | SIGINT)
             | Event::Control(ControlRequest {
                 verb: ControlVerb::Stop { .. },

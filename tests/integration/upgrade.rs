@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Client, Server, Site, until};
 
@@ -148,6 +148,49 @@ fn the_old_process_ends_with_its_last_connection() {
     drop(kept);
     server.wait_for_line(|line| line.contains("worker 0:"));
     assert_eq!(server.get("/").text(), "ok");
+    stop(server);
+}
+
+/// logrotate has the service manager signal the main process alone: an old one that still had a connection wrote to the
+/// renamed file, which is compressed and removed in the end.
+#[test]
+fn processes_that_were_replaced_open_the_access_log_again_as_well() {
+    const HELD: &str =
+        "POST /held HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    let site = Site::new("'/' = { echo = true }").top("workers = 1");
+    let server = site.log("access = 'access.log'\nformat = 'common'").start();
+    let upgrade = || {
+        let mut held = server.connect();
+        held.send(HELD);
+        assert_eq!(held.response().status, 100);
+        let output = server.command_line(&["upgrade"]);
+        assert!(output.status.success(), "{output:?}");
+        held
+    };
+    let (first, mut of_first) = (process(&server), upgrade());
+    let (second, mut of_second) = (process(&server), upgrade());
+    let (current, renamed) = ("access.log", "access.log.1");
+    let directory = server.directory();
+    std::fs::rename(directory.join(current), directory.join(renamed)).expect("the log is there");
+    let main = i32::try_from(process(&server)).ok().and_then(Pid::from_raw);
+    kill_process(main.expect("a number"), Signal::USR1).expect("it runs");
+    for process in [first, second] {
+        until("it has the new file open", || {
+            let open = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it runs");
+            let open = open.flatten().map(|entry| std::fs::read_link(entry.path()));
+            let names: Vec<_> = open.flatten().collect();
+            let has = |name| names.iter().any(|path| path.ends_with(name));
+            (has(current) && !has(renamed)).then_some(())
+        });
+    }
+    for held in [&mut of_first, &mut of_second] {
+        assert_eq!(held.last_response_to("ab").status, 200);
+    }
+    drop((of_first, of_second));
+    until("the lines of both", || {
+        let lines = server.directory().read(current);
+        (lines.matches("/held").count() == 2).then_some(())
+    });
     stop(server);
 }
 
