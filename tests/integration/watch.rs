@@ -168,6 +168,25 @@ fn a_file_that_was_named_in_a_refused_reload_is_watched() {
     assert_eq!(server.get("/").text(), "two");
 }
 
+/// A deployment may save the configuration before what it names: the reload was refused, and not tried again.
+#[test]
+fn a_refused_reload_is_tried_again_when_what_was_missing_comes() {
+    speak_plainly();
+    let server = watching();
+    let further = "'/d' = { files = 'd' }\n'/e' = { echo = true, auth = { basic = 'users' } }\n";
+    save_in_place(&server, &(configuration("two") + further));
+    server.wait_for_line(|line| line.contains("there is no directory"));
+    let directory = server.directory();
+    std::fs::create_dir(directory.join("d")).expect("the directory is ours");
+    server.wait_for_line(|line| line.contains("cannot read the passwords"));
+    directory.write(
+        "users",
+        "a:$5$abcdefgh$ijtOJ//yvc/9bq1g0llFn9dB688BwBDRD90DlKKSKE1\n",
+    );
+    wait_for_generation(&server, 3);
+    assert_eq!(server.get("/").text(), "two");
+}
+
 /// A log in the directory of the configuration that was written to without pause put the reload off for
 /// ever: each report began the wait for quiet anew.
 #[test]

@@ -263,6 +263,7 @@ fn basic(node: Node<'_>) -> Option<BasicAuth> {
         return None;
     }
     let file = beside(node.cx.source, &text.value);
+    node.cx.note_if_missing(&file);
     let mut passwords = node.cx.passwords.borrow_mut();
     passwords.push(NamedPasswords {
         file: file.clone(),

@@ -149,6 +149,7 @@ fn check_script(text: &Text<'_>, root: &Path, name: &str) {
         Ok(_) => {}
         Err(_) => {
             let message = format!("there is no file `{}`", path.display());
+            text.node.cx.note_if_missing(&path);
             report_path(text, Path::new("/"), message);
         }
     }

@@ -278,6 +278,7 @@ fn fallback_script(text: &Text<'_>, fastcgi: &Fastcgi, root: Option<&Path>) -> O
     let path = root.join(&name);
     if !path.is_file() {
         let message = format!("there is no file `{}`", path.display());
+        text.node.cx.note_if_missing(&path);
         report_path(text, Path::new("/"), message);
         return None;
     }

@@ -32,7 +32,8 @@ pub(crate) struct Loaded {
 pub(crate) struct Inputs {
     /// Every file that was read, the main one first, with its text.
     pub(crate) read: Vec<Arc<Source>>,
-    /// Files that are named and could not be read.
+    /// Files of the configuration that are named and could not be read, and what else it names that is not there:
+    /// certificates, passwords, roots.
     pub(crate) missing: Vec<PathBuf>,
     /// What the components of the patterns in `include` matched.
     pub(crate) listings: Vec<Listing>,

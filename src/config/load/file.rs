@@ -70,12 +70,15 @@ pub(crate) fn parse(
         inputs: Inputs::default(),
         strictness: Strictness::Lenient,
     };
+    let mut missing = Vec::new();
     for (context, (tree, errors)) in contexts.iter().zip(&trees) {
         let faults = syntax::explain(context.source, tree.get_ref(), errors);
         take_found(context, faults, &mut checked);
+        missing.append(&mut context.missing.borrow_mut());
     }
     drop(contexts);
     checked.inputs = files.inputs;
+    checked.inputs.missing.append(&mut missing);
     checked
 }
 

@@ -6,8 +6,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +53,8 @@ pub(crate) struct Context<'c> {
     pub(crate) connectors: RefCell<Vec<NamedConnector>>,
     /// The files of passwords that are named.
     pub(crate) passwords: RefCell<Vec<NamedPasswords>>,
+    /// Files and directories that are named and that are not there.
+    pub(crate) missing: RefCell<Vec<PathBuf>>,
     /// The buckets of the rates that there are.
     pub(crate) buckets: RefCell<Vec<NamedBuckets>>,
     /// The upstreams that routes ask, and that there may be.
@@ -83,6 +87,7 @@ impl<'c> Context<'c> {
             certificates: RefCell::default(),
             connectors: RefCell::default(),
             passwords: RefCell::default(),
+            missing: RefCell::default(),
             buckets: RefCell::default(),
             asked: RefCell::default(),
             rates: RefCell::default(),
@@ -95,6 +100,14 @@ impl<'c> Context<'c> {
 impl Context<'_> {
     pub(crate) fn report(&self, diagnostic: Diagnostic) {
         self.diagnostics.borrow_mut().push(diagnostic);
+    }
+
+    /// Takes note of a `path` that the file names, if nothing is there: once something is, the file may be good.
+    pub(crate) fn note_if_missing(&self, path: &Path) {
+        let state = std::fs::metadata(path);
+        if state.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            self.missing.borrow_mut().push(path.to_owned());
+        }
     }
 
     /// The addresses that the name of a host leads to, with the port; none if it is not found.

@@ -128,8 +128,10 @@ pub(crate) fn report_path(text: &Text<'_>, path: &Path, message: String) {
     text.node.cx.report(path_error(text, path, message));
 }
 
-/// The error `message` about the path that `text` names, as [`report_path`] reports it.
+/// The error `message` about the path that `text` names, as [`report_path`] reports it. Takes note of the path if
+/// nothing is there.
 fn path_error(text: &Text<'_>, path: &Path, message: String) -> Diagnostic {
+    text.node.cx.note_if_missing(path);
     let is_relative = path.is_relative() && !text.value.is_empty();
     let help =
         is_relative.then(|| "a relative path starts at the directory of this file".to_owned());

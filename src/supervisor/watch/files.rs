@@ -17,7 +17,8 @@ const MAX_SIZE: u64 = 16 * 1024 * 1024;
 /// The files of a configuration, and the patterns by which further files would belong to it.
 #[derive(Clone, Default)]
 pub(crate) struct Files {
-    /// The text of each file when it was read; `None` for a file that is named and could not be read.
+    /// The text of each file when it was read; `None` for what is named and could not be read, or is
+    /// not there.
     texts: BTreeMap<PathBuf, Option<String>>,
     /// Where the files are, links resolved.
     targets: BTreeSet<PathBuf>,
@@ -226,6 +227,33 @@ mod tests {
         symlink("nowhere", sites.join("dangling.toml")).expect("a link can be made");
         let files = files(&directory, "sites/*.toml");
         assert!(!files.differ_from_what_was_read(&Look::default()));
+    }
+
+    /// A reload that was refused because of such a file was not tried again when it came.
+    #[test]
+    fn what_is_named_and_missing_is_a_difference_when_it_comes() {
+        let directory = TemporaryDirectory::new("watch-named");
+        let named = "[[server]]\nlisten = '127.0.0.1:0'\nerror_pages = { 404 = 'e.html' }\n\
+             tls = { certificate = 'a.pem', key = 'a.key', client_ca = 'ca.pem' }\n[server.routes]\n\
+             '/' = { files = 'www', auth = { basic = 'users' } }\n'/s' = { cgi = 'scripts' }\n\
+             '/t' = { cgi = '.', script = 't.cgi' }\n";
+        directory.write("sites/a.toml", named.as_bytes());
+        let files = files(&directory, "sites/*.toml");
+        for name in [
+            "e.html",
+            "a.pem",
+            "a.key",
+            "ca.pem",
+            "www/x",
+            "users",
+            "scripts/x",
+            "t.cgi",
+        ] {
+            let before = files.look();
+            assert!(files.look() == before, "{name}");
+            directory.write(&format!("sites/{name}"), b"x");
+            assert!(files.look() != before, "{name}");
+        }
     }
 
     #[test]
