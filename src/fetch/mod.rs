@@ -98,9 +98,7 @@ impl Client {
             (Err(why), Ok(())) => return Err(why),
         };
         // The response is complete, so that it does not matter whether the server takes the `close_notify`.
-        let _ = transport
-            .close(runtime::deadline_after(self.patience))
-            .await;
+        let _ = transport.close(self.patience).await;
         Ok(reply)
     }
 

@@ -31,6 +31,7 @@ mod reactor;
 pub(crate) mod sys;
 mod threads;
 mod timer;
+mod uptake;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::{Future, poll_fn};
@@ -59,6 +60,7 @@ pub(crate) use process::{
 pub(crate) use reactor::{Direction, Elapsed, Idle};
 pub(crate) use threads::spawn_thread;
 pub(crate) use timer::Tick;
+pub(crate) use uptake::Uptake;
 
 use executor::{Executor, Remote};
 use reactor::{Reactor, WAKE};

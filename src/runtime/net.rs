@@ -167,6 +167,12 @@ impl Stream {
         sys::tcp_acknowledged(self.fd.as_fd())
     }
 
+    /// How many octets the peer's system has not acknowledged; of a Unix socket, the memory that holds what the
+    /// peer has not read. 0 if the system does not tell.
+    pub(crate) fn untaken(&self) -> u32 {
+        sys::untaken(self.fd.as_fd()).unwrap_or(0)
+    }
+
     /// Ends our side (FIN). The peer's octets can still be read.
     pub(crate) fn shut_down_write(&self) {
         // Fails only if the connection is gone, and the caller is about to close it anyway.

@@ -49,6 +49,19 @@ pub(crate) fn tcp_acknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
     tcp_info(socket).map(|info| info.bytes_acked)
 }
 
+/// How much of what was sent on a connected socket its peer has not taken, or `None` if this system does not
+/// tell: of TCP the octets that are not acknowledged, of a Unix socket the memory of those that are not read
+/// (Linux, `SIOCOUTQ`).
+pub(crate) fn untaken(socket: BorrowedFd<'_>) -> Option<u32> {
+    let mut untaken: libc::c_int = 0;
+    // SAFETY: the descriptor is borrowed, so it is open; of a socket the request, which has the number of
+    // `SIOCOUTQ`, writes a C int to `untaken`, and keeps no pointer.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut untaken) };
+    (result == 0)
+        .then_some(untaken)
+        .and_then(|untaken| u32::try_from(untaken).ok())
+}
+
 /// How many connections wait at a listening TCP socket to be accepted, or `None` if this system does not
 /// tell or the socket is not TCP's.
 pub(crate) fn tcp_queued(socket: BorrowedFd<'_>) -> Option<usize> {

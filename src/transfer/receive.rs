@@ -254,7 +254,6 @@ impl<'c> Receiving<'c> {
         if self.state.borrow().interim.is_empty() {
             return Ok(());
         }
-        let deadline = runtime::deadline_after(self.limits.send_timeout);
         loop {
             let sent = self.stream.send(&self.state.borrow().interim, false);
             match sent {
@@ -266,7 +265,7 @@ impl<'c> Receiving<'c> {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let ready = self.stream.ready(Direction::Write, deadline).await;
+                    let ready = self.stream.room(self.limits.send_timeout).await;
                     ready.map_err(|_| ContentError::CutOff)?;
                 }
                 Err(_) => return Err(ContentError::CutOff),

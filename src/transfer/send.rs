@@ -16,7 +16,7 @@ use crate::http::chunked::{push_chunk, push_last_chunk};
 use crate::message::content::{
     BrokenOff, ContentSource, ContentStream, DuplexContent, FileRange, Octets, Piece,
 };
-use crate::runtime::{self, BlockingPool, Direction, Either, either};
+use crate::runtime::{self, BlockingPool, Either, either};
 use crate::throttle::pace::Pace;
 use crate::transport::Transport;
 
@@ -314,8 +314,8 @@ impl<'c> Transmission<'c> {
         }
     }
 
-    /// Sends to the end, waiting as long as there is progress within every `send_timeout`. What the pace lets
-    /// wait is no lack of progress.
+    /// Sends to the end, waiting as long as the client takes octets within every `send_timeout`. What the pace
+    /// lets wait is no lack of progress.
     ///
     /// # Errors
     /// Why it cannot be sent to its end.
@@ -337,18 +337,17 @@ impl<'c> Transmission<'c> {
                 // Boxed, because seldom is there a pace, and every answer would have room for it.
                 Progress::Paced(wait) => Box::pin(self.wait_at_pace(wait)).await,
                 Progress::Blocked => {
-                    let deadline = runtime::deadline_after(terms.send_timeout);
-                    let ready = stream.ready(Direction::Write, deadline);
-                    let ready = match &mut self.stream {
-                        None => ready.await,
+                    let room = stream.room(terms.send_timeout);
+                    let room = match &mut self.stream {
+                        None => room.await,
                         Some(StreamSource { source, .. }) => {
-                            match either(ready, source.while_blocked()).await {
-                                Either::First(ready) => ready,
+                            match either(room, source.while_blocked()).await {
+                                Either::First(room) => room,
                                 Either::Second(()) => continue,
                             }
                         }
                     };
-                    ready.map_err(|_| SendError::TimedOut)?;
+                    room.map_err(|_| SendError::TimedOut)?;
                 }
                 Progress::Cold(range) => {
                     // It is sent then, whatever another look would say.

@@ -70,7 +70,7 @@ pub(crate) enum TunnelEnd {
     Complete,
     ClientBroke,
     UpstreamBroke,
-    /// No octet has moved on either way for the time of the idle limit.
+    /// No octet has moved on either way for the time of the idle limit, and no receiver has taken any.
     Idle,
 }
 
@@ -82,6 +82,9 @@ struct Way {
     waiting: Option<Box<Waiting>>,
     /// The socket held nothing more when it was last read from.
     is_drained: bool,
+    /// What the receiver had not taken when the tunnel last seemed idle; 0 since octets have moved. In 32 bits,
+    /// which fit beside the others.
+    untaken: u32,
 }
 
 /// Octets that the receiver has not taken.
@@ -212,7 +215,10 @@ impl Tunnel {
                 }
                 (Poll::Ready(Ok(())), _) | (_, Poll::Ready(Ok(()))) => {}
                 (Poll::Ready(Err(Failure::Idle)), _) | (_, Poll::Ready(Err(Failure::Idle))) => {
-                    return Poll::Ready(TunnelEnd::Idle);
+                    if !self.receivers_take(sides) {
+                        return Poll::Ready(TunnelEnd::Idle);
+                    }
+                    self.postpone();
                 }
                 (Poll::Pending, Poll::Pending) => return Poll::Pending,
             }
@@ -235,6 +241,7 @@ impl Tunnel {
         if up.octets() | down.octets() > 0 {
             self.from_client += up.received as u64;
             self.to_client += down.sent as u64;
+            (self.up.untaken, self.down.untaken) = (0, 0);
             self.postpone();
         }
         if let Wants::Pause(wait) = down.wants {
@@ -243,6 +250,18 @@ impl Tunnel {
             self.deadline = runtime::deadline_after(longer);
         }
         Ok((up.wants, down.wants))
+    }
+
+    /// Whether a receiver has taken octets since this was last asked, or since octets moved: what the sockets hold
+    /// may be much, and a receiver slow. The first time, any octets that a socket holds count.
+    fn receivers_take(&mut self, sides: Sides<'_>) -> bool {
+        let untaken = [sides.upstream, sides.client].map(Transport::untaken);
+        let before = [&mut self.up.untaken, &mut self.down.untaken];
+        let mut takes = false;
+        for (before, untaken) in before.into_iter().zip(untaken) {
+            takes |= std::mem::replace(before, untaken) != untaken;
+        }
+        takes
     }
 
     /// How the tunnel has ended, now that both ways are over.

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!   server::connection  receive, send, ready(Read), shut_down ┐
-//!   transfer::receive   receive, send, ready, peer_gone       ├→ Transport ┬ Plain → runtime::Stream
-//!   transfer::send      send…, send_file, ready(Write),       │            └ Tls → tls::Session
+//!   transfer::receive   receive, send, ready, room, peer_gone ├→ Transport ┬ Plain → runtime::Stream
+//!   transfer::send      send…, send_file, room,               │            └ Tls → tls::Session
 //!                       peer_gone                             │
 //!   transfer::tunnel    receive, send, poll_ready, shut_down, │
-//!                       is_broken, reset_on_close             │
+//!                       is_broken, reset_on_close, untaken    │
 //!   upstream            receive, send, ready, ready_any,      │
-//!                       is_quiet                              │
+//!                       is_quiet, look                        │
 //!   server::worker      makes one of an accepted socket       ┘
 //! ```
 //!
@@ -35,8 +35,9 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use crate::runtime::{Direction, Elapsed, Idle, Stream, Tick};
+use crate::runtime::{Direction, Elapsed, Idle, Stream, Tick, Uptake};
 pub(crate) use received::Received;
 use received::receive_plain;
 use tls::{About, Session};
@@ -142,11 +143,11 @@ impl Transport {
     /// says so.
     ///
     /// # Errors
-    /// [`Elapsed`] if the peer has not taken it at `deadline`.
-    pub(crate) async fn close(&self, deadline: Tick) -> Result<(), Elapsed> {
+    /// [`Elapsed`] if the peer takes nothing for `timeout`.
+    pub(crate) async fn close(&self, timeout: Duration) -> Result<(), Elapsed> {
         match self {
             Self::Plain(_) => Ok(()),
-            Self::Tls(session) => session.close(deadline).await,
+            Self::Tls(session) => session.close(timeout).await,
         }
     }
 
@@ -193,6 +194,27 @@ impl Transport {
             Self::Plain(stream) => stream.poll_ready(context, direction, deadline),
             Self::Tls(session) => session.poll_ready(context, direction, deadline),
         }
+    }
+
+    /// Waits until there may be room to send, for as long as the peer takes octets.
+    ///
+    /// # Errors
+    /// [`Elapsed`] if the peer takes nothing for `timeout`, as [`Stream::room`] notices it.
+    pub(crate) async fn room(&self, timeout: Duration) -> Result<(), Elapsed> {
+        self.socket().room(timeout).await
+    }
+
+    /// What the peer has not taken of what the socket was given; see [`Stream::untaken`].
+    pub(crate) fn untaken(&self) -> u32 {
+        self.socket().untaken()
+    }
+
+    /// Asks for `uptake` whether the peer has taken octets; see [`Uptake::look`].
+    ///
+    /// # Errors
+    /// [`Elapsed`] if the peer's time is over.
+    pub(crate) fn look(&self, uptake: &mut Uptake, timeout: Duration) -> Result<(), Elapsed> {
+        uptake.look(self.socket(), timeout)
     }
 
     /// Waits until the system reports anything about what the peer sends: octets, its end, or that the connection

@@ -25,7 +25,7 @@ use super::localhost;
 use super::security::TlsFault;
 use super::server::Server;
 use crate::address::UpstreamAddress;
-use crate::runtime::{self, Direction, Elapsed, Stream, Tick};
+use crate::runtime::{self, Direction, Elapsed, Stream, Tick, Uptake};
 use crate::transport::{Received, Transport};
 
 /// Octets read at once.
@@ -273,6 +273,14 @@ impl Connection {
     /// [`Elapsed`] at `deadline`.
     pub(crate) async fn ready_to_send(&self, deadline: Tick) -> Result<(), Elapsed> {
         self.transport.ready(Direction::Write, deadline).await
+    }
+
+    /// Asks for `uptake` whether the upstream has taken octets.
+    ///
+    /// # Errors
+    /// [`Elapsed`] if the upstream's time is over.
+    pub(super) fn look(&self, uptake: &mut Uptake, timeout: Duration) -> Result<(), Elapsed> {
+        self.transport.look(uptake, timeout)
     }
 
     /// Waits until there may be something to receive, or room to send. The caller must then try both.

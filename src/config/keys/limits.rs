@@ -146,7 +146,7 @@ const LIMITS: &[Limit] = &[
             key: "send_timeout",
             kind: Kind::Duration,
             default: "\"30s\"",
-            about: "between two writes that make progress: close",
+            about: "how long a client may take nothing of a response: close",
             read: |node, limits| set(&mut limits.send_timeout, node.duration(WAIT)),
             show: |limits| Some(written::duration(limits.send_timeout)),
             ..Setting::BLANK

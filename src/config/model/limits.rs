@@ -18,7 +18,7 @@ pub(crate) struct Limits {
     pub(crate) idle_timeout: Duration,
     /// Between two reads of content: 408.
     pub(crate) body_timeout: Duration,
-    /// Between two writes that make progress: close.
+    /// How long a client may take nothing of a response: close.
     pub(crate) send_timeout: Duration,
     /// Bytes of a request's head: 431, or 414 when the request line alone is longer.
     pub(crate) max_head: usize,

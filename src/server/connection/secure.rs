@@ -62,7 +62,7 @@ impl Connection {
         let timeout = generation.limits_at(&self.endpoint.address).send_timeout;
         drop(generation);
         // The responses are sent; a client that does not take the end in time has no use for it.
-        let _ = self.stream.close(runtime::deadline_after(timeout)).await;
+        let _ = self.stream.close(timeout).await;
     }
 
     /// Chooses the configuration for a handshake by what the client's first message asks for.

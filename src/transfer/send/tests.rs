@@ -9,6 +9,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use crate::message::content::{Content, LocalFuture, Octets};
 use crate::runtime::Stream;
 use crate::test_support::TemporaryDirectory;
+use crate::test_support::slow_peer::{PIECE, TIMEOUT, read_slowly, tcp_pair};
 
 /// What the far end gets of a transmission, while this end waits where it has to.
 fn transmit(
@@ -72,6 +73,42 @@ fn sends_more_than_the_socket_holds() {
     });
     assert!(read == expected && complete);
     assert_eq!(sent, 3_000_000);
+}
+
+/// More than the sockets of both ends hold.
+const LARGE: usize = 16 << 20;
+
+fn large() -> Transmission<'static> {
+    let content = Content::Octets(Octets::Owned(vec![b'x'; LARGE]));
+    Transmission::new(Vec::new(), content, false)
+}
+
+/// The system reports no room for longer than `send_timeout`, because the client does not take a third of what the
+/// socket holds in that time.
+#[test]
+fn a_client_that_reads_slowly_all_the_time_is_not_cut() {
+    runtime::run(async {
+        let (near, far) = tcp_pair();
+        let (stream, pool) = (Transport::Plain(near), BlockingPool::new(1, 1));
+        let mut transmission = large();
+        let finished = transmission.finish(&stream, &pool, Terms::unpaced(TIMEOUT));
+        let finished = read_slowly(&far, PIECE, finished).await;
+        finished.expect("the client takes octets all the time");
+        assert_eq!(transmission.content_sent(), LARGE as u64);
+    })
+    .expect("a loop");
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut() {
+    runtime::run(async {
+        let (near, _far) = tcp_pair();
+        let (stream, pool) = (Transport::Plain(near), BlockingPool::new(1, 1));
+        let mut transmission = large();
+        let finished = transmission.finish(&stream, &pool, Terms::unpaced(TIMEOUT));
+        assert!(matches!(finished.await, Err(SendError::TimedOut)));
+    })
+    .expect("a loop");
 }
 
 /// Gives nothing more.

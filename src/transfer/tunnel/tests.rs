@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use super::*;
 use crate::runtime::{Either, Stream, either, run, yield_now};
+use crate::test_support::slow_peer::{PIECE, TIMEOUT, read_slowly, tcp_pair};
 
 /// Long enough that it is reached only by a test that fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -268,6 +269,39 @@ fn octets_on_either_way_postpone_the_end_of_an_idle_tunnel() {
     assert_eq!(end, TunnelEnd::Idle);
     assert!(start.elapsed() >= IDLE + IDLE / 5);
     far.join().expect("no panic");
+}
+
+/// The client takes octets for longer than the idle limit, and makes no room for others meanwhile: both where all are
+/// in the socket, and where others wait.
+#[test]
+fn a_tunnel_whose_receiver_is_slow_is_not_idle() {
+    for length in [2 << 20, 16 << 20] {
+        run(async move {
+            let ((near, far_client), (upstream, _far_upstream)) = (tcp_pair(), unix());
+            let (client, input) = (Transport::Plain(near), input());
+            let mut tunnel = Tunnel::new(TIMEOUT, None);
+            tunnel.send_first_to_client(vec![b'x'; length]);
+            let running = tunnel.run(sides(&client, &upstream, &input));
+            let end = read_slowly(&far_client, PIECE, running).await;
+            // Everything is taken, and nothing follows.
+            assert_eq!(end, TunnelEnd::Idle);
+            assert_eq!(tunnel.to_client(), length as u64);
+        })
+        .expect("a loop");
+    }
+}
+
+#[test]
+fn a_tunnel_whose_receiver_takes_nothing_is_idle() {
+    run(async {
+        let ((near, _far_client), (upstream, _far_upstream)) = (tcp_pair(), unix());
+        let (client, input) = (Transport::Plain(near), input());
+        let mut tunnel = Tunnel::new(TIMEOUT, None);
+        tunnel.send_first_to_client(vec![b'x'; 16 << 20]);
+        let end = tunnel.run(sides(&client, &upstream, &input)).await;
+        assert_eq!(end, TunnelEnd::Idle);
+    })
+    .expect("a loop");
 }
 
 /// Has the close of `far` reset its connection.

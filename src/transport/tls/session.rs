@@ -15,6 +15,7 @@ use std::mem::take;
 use std::ops::Deref;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustix::io::{Errno, ReadWriteFlags};
 use rustls::InvalidMessage;
@@ -338,11 +339,11 @@ impl Session {
     /// went before it.
     ///
     /// # Errors
-    /// [`Elapsed`] at `deadline`.
-    pub(crate) async fn close(&self, deadline: Tick) -> Result<(), Elapsed> {
+    /// [`Elapsed`] if the peer takes nothing for `timeout`.
+    pub(crate) async fn close(&self, timeout: Duration) -> Result<(), Elapsed> {
         self.finish();
         while !self.is_flushed() {
-            self.stream.ready(Direction::Write, deadline).await?;
+            self.stream.room(timeout).await?;
         }
         Ok(())
     }

@@ -45,6 +45,9 @@ fn name() -> ServerName<'static> {
     ServerName::try_from("localhost").expect("a name")
 }
 
+/// Longer than any wait of these tests takes.
+const LONG: Duration = Duration::from_secs(60);
+
 /// Two ends of a connection.
 fn pair() -> (Stream, Stream) {
     let (near, far) = UnixStream::pair().expect("a socket pair");
@@ -220,7 +223,7 @@ fn pieces_and_files_arrive_in_their_order() {
         })
         .await;
         assert_eq!(offset, 300_000);
-        let closed = server.close(Tick::NEVER).await;
+        let closed = server.close(LONG).await;
         closed.expect("the client reads");
         drop(server);
     });
@@ -250,7 +253,7 @@ fn a_response_begins_in_small_shares() {
             })
             .await;
             assert_eq!(counts, [FIRST, FIRST, FIRST, LENGTH - 3 * FIRST]);
-            server.close(Tick::NEVER).await.expect("the client reads");
+            server.close(LONG).await.expect("the client reads");
         });
         assert!(received.expect("an end in order") == pattern(LENGTH));
     }
@@ -357,7 +360,7 @@ fn a_file_that_is_not_in_memory_is_not_waited_for() {
             }
         }
         assert!(not_in_memory > 0 || !evicts_files());
-        server.close(Tick::NEVER).await.expect("the client reads");
+        server.close(LONG).await.expect("the client reads");
     });
     assert!(received.expect("an end in order") == pattern(FILE).repeat(FILES));
 }
@@ -373,7 +376,7 @@ fn an_end_without_a_word_is_an_error() {
             .await;
             server.send(b"o", true).expect("there is room");
             if says_so {
-                let closed = server.close(Tick::NEVER).await;
+                let closed = server.close(LONG).await;
                 closed.expect("the client reads");
             } else {
                 server.reset_on_close();

@@ -22,7 +22,7 @@ use sending::{Sending, Sent};
 
 use super::connection::{Buffers, Connection};
 use crate::message::content::{ContentError, ReadContent};
-use crate::runtime::{self, Either, Elapsed, Tick, either};
+use crate::runtime::{self, Either, Elapsed, Tick, Uptake, either};
 
 /// How often something may be sent or received, up to a block each time, before other connections have
 /// their turn.
@@ -98,9 +98,10 @@ pub(crate) struct Dialogue<P> {
     protocol: P,
     /// How long the upstream may do nothing.
     timeout: Duration,
-    /// When the upstream must have done what the dialogue waits for. `None`: that is to be computed by the
-    /// next wait, because most of what moves starts the time anew, and few moves are waited for.
-    deadline: Option<Tick>,
+    /// When the upstream must have done what the dialogue waits for, or have taken octets of the request.
+    /// `None`: that is to be computed by the next wait, because most of what moves starts the time anew, and
+    /// few moves are waited for.
+    uptake: Option<Uptake>,
     /// Whether none of the request's content may ever come: the client was not invited to send it, and has not
     /// begun to.
     may_lack_content: bool,
@@ -135,7 +136,7 @@ impl<P: Protocol> Dialogue<P> {
             sending: Sending::new(request),
             protocol,
             timeout,
-            deadline: None,
+            uptake: None,
             may_lack_content: false,
             wants_content: false,
             moves: 0,
@@ -258,7 +259,7 @@ impl<P: Protocol> Dialogue<P> {
         if self.moves < MOVES_PER_TURN {
             return Ok(());
         }
-        if self.deadline() <= runtime::deadline_after(Duration::ZERO) {
+        if self.uptake().deadline() <= runtime::deadline_after(Duration::ZERO) {
             return Err(P::Fault::timed_out().into());
         }
         self.moves = 0;
@@ -274,15 +275,34 @@ impl<P: Protocol> Dialogue<P> {
     /// Restarts the time in which the upstream must do something: it has done something, or has got
     /// more to do.
     fn restart_timeout(&mut self) {
-        self.deadline = None;
+        self.uptake = None;
     }
 
-    /// When the upstream must have done something. The time runs from the first call since it was restarted.
-    fn deadline(&mut self) -> Tick {
+    /// How long the upstream may still do nothing. The time runs from the first call since it was restarted.
+    fn uptake(&mut self) -> &mut Uptake {
+        self.uptake
+            .get_or_insert_with(|| Uptake::begin(self.timeout))
+    }
+
+    /// Waits until the upstream has done something: there may be something to receive, or room for what is to
+    /// be sent. An upstream that takes octets does something, also when the socket has the whole request.
+    ///
+    /// # Errors
+    /// [`Elapsed`] if the upstream's time is over.
+    async fn ready(&mut self) -> Result<(), Elapsed> {
         let timeout = self.timeout;
-        *self
-            .deadline
-            .get_or_insert_with(|| runtime::deadline_after(timeout))
+        let uptake = self.uptake.get_or_insert_with(|| Uptake::begin(timeout));
+        loop {
+            let ready = if self.sending.has_more() {
+                self.connection.ready_for_any(uptake.next_look()).await
+            } else {
+                self.connection.ready_to_receive(uptake.next_look()).await
+            };
+            match ready {
+                Ok(()) => return Ok(()),
+                Err(Elapsed) => self.connection.look(uptake, timeout)?,
+            }
+        }
     }
 
     /// Whether the upstream has said all it has to say.
@@ -427,15 +447,8 @@ impl<P: Protocol> Dialogue<P> {
             // Boxed, because most requests have no content, and would have room for it.
             return Box::pin(self.wait_for_content(content)).await;
         }
-        let deadline = self.deadline();
         // Pinned here, and below: `either` has room for its arguments twice.
-        let ready = pin!(async {
-            if self.sending.has_more() {
-                self.connection.ready_for_any(deadline).await
-            } else {
-                self.connection.ready_to_receive(deadline).await
-            }
-        });
+        let ready = pin!(self.ready());
         let gone = poll_fn(|context| content.poll_client_gone(context));
         match either(ready, gone).await {
             Either::First(Ok(())) => Ok(()),

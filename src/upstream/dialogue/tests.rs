@@ -1,4 +1,6 @@
 use std::io::Read as _;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::task::{Context, Poll};
@@ -6,7 +8,9 @@ use std::task::{Context, Poll};
 use super::*;
 use crate::address::UpstreamAddress;
 use crate::disk::replay::SpooledContent;
+use crate::runtime::Stream;
 use crate::test_support::TemporaryDirectory;
+use crate::test_support::slow_peer::{PIECE, TIMEOUT, read_slowly};
 
 /// A protocol whose upstream says nothing.
 #[derive(Default)]
@@ -143,7 +147,7 @@ fn a_wait_that_is_dropped_gives_the_upstream_no_more_time() {
             Either::Second(())
         ));
         // Time passes.
-        dialogue.deadline = Some(runtime::deadline_after(Duration::ZERO));
+        dialogue.uptake = Some(Uptake::over());
         let waiting = dialogue.next(&mut rest, &mut into);
         let Either::First(Err(Failure::Upstream(Wrong::TimedOut))) =
             either(waiting, runtime::sleep(Duration::from_millis(100))).await
@@ -152,4 +156,52 @@ fn a_wait_that_is_dropped_gives_the_upstream_no_more_time() {
         };
     };
     runtime::run(talk).expect("a loop");
+}
+
+/// A dialogue whose upstream may do nothing for [`TIMEOUT`], with a request of so many octets, and the upstream's end.
+async fn asked_over_tcp(length: usize) -> (Dialogue<Silent>, Stream) {
+    let listening = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listening.local_addr().expect("it is bound");
+    let opened = Connection::open(&UpstreamAddress::Ip(address), LONG).await;
+    let connection = opened.expect("a connection");
+    let (far, _) = listening.accept().expect("a connection waits");
+    far.set_nonblocking(true).expect("a socket can be set so");
+    let request = vec![b'x'; length];
+    let buffers = Rc::default();
+    let mut dialogue = Dialogue::new(connection, &buffers, TIMEOUT, request, Silent::default());
+    dialogue.push_content(b"", false);
+    (dialogue, Stream::new(OwnedFd::from(far)))
+}
+
+/// Requests of which the socket takes all at once, and a part.
+const LENGTHS: [usize; 2] = [2 << 20, 16 << 20];
+
+/// The system reports no room for longer than the timeout, because the upstream does not take a third of what the
+/// socket holds in that time.
+#[test]
+fn an_upstream_that_takes_its_request_slowly_is_waited_for() {
+    for length in LENGTHS {
+        let talk = async move {
+            let (mut dialogue, far) = asked_over_tcp(length).await;
+            let (mut rest, mut into) = (SpooledContent::nothing(), Vec::new());
+            let next = read_slowly(&far, PIECE, dialogue.next(&mut rest, &mut into)).await;
+            // It has taken everything, and says nothing.
+            assert!(matches!(next, Err(Failure::Upstream(Wrong::TimedOut))));
+            assert!(dialogue.is_sent());
+        };
+        runtime::run(talk).expect("a loop");
+    }
+}
+
+#[test]
+fn an_upstream_that_takes_nothing_of_its_request_is_given_up() {
+    for length in LENGTHS {
+        let talk = async move {
+            let (mut dialogue, _far) = asked_over_tcp(length).await;
+            let (mut rest, mut into) = (SpooledContent::nothing(), Vec::new());
+            let next = dialogue.next(&mut rest, &mut into).await;
+            assert!(matches!(next, Err(Failure::Upstream(Wrong::TimedOut))));
+        };
+        runtime::run(talk).expect("a loop");
+    }
 }
