@@ -7,8 +7,8 @@
 //! Each message becomes one line, whatever text of others it holds; what the server itself says in several
 //! lines goes through [`report`].
 //!
-//! The story of an exchange is told step by step at level debug, and for the clients that
-//! `log.debug_clients` names at any level: [`debug_of`].
+//! The story of an exchange, or of a connection of a stream, is told step by step at level debug, and for the
+//! clients that `log.debug_clients` names at any level: [`debug_of`].
 
 use std::fmt::{Arguments, Display};
 use std::io::{self, Write as _};
@@ -101,7 +101,7 @@ pub(crate) fn debug(message: Arguments<'_>) {
     write(LogLevel::Debug, message);
 }
 
-/// Reports a step of an exchange of `client`. The caller has asked [`may_debug`] before.
+/// Reports a step of an exchange or a connection of `client`. The caller has asked [`may_debug`] before.
 #[cold]
 pub(crate) fn debug_of(client: ClientAddress, message: Arguments<'_>) {
     put(line(LogLevel::Debug, format_args!("{client}: {message}")));

@@ -19,7 +19,7 @@ pub(crate) struct Log {
     pub(crate) redact: Redaction,
     pub(crate) level: LogLevel,
     pub(crate) diagnostics: DiagnosticForm,
-    /// The clients of whose exchanges every step is told.
+    /// The clients of whose exchanges and connections every step is told.
     pub(crate) debug_clients: Vec<Cidr>,
 }
 

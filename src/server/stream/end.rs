@@ -49,6 +49,27 @@ impl End {
         }
     }
 
+    /// How it ended, in words.
+    pub(super) fn describe(self) -> String {
+        let why = match self {
+            Self::Carried(TunnelEnd::Complete) => "both sides have ended it",
+            Self::Carried(TunnelEnd::ClientBroke) => "the connection of the client broke",
+            Self::Carried(TunnelEnd::UpstreamBroke) => "the connection of the server broke",
+            Self::Carried(TunnelEnd::Idle) => "no octet has moved for `idle_timeout`",
+            Self::NoHeader(why) => return format!("refused: {why}"),
+            Self::NoSession => "there is no session of TLS with the client",
+            Self::HandshakeTimedOut => "the handshake took longer than `handshake_timeout`",
+            Self::ClientGone => "the client left before it was connected",
+            Self::Denied => "refused: `allow` and `deny` keep the client out",
+            Self::TooMany => "refused: as many connections are open as may be",
+            Self::NoServer(why) => return format!("no server can be asked: {why}"),
+            Self::NotConnected => "no server that was asked took the connection",
+            Self::ConnectTimedOut => "the server that was asked last took no connection in time",
+            Self::Cut | Self::CutBefore => "it was cut by the end of `grace`, or by a panic",
+        };
+        why.to_owned()
+    }
+
     /// How it ended, as the log tells it.
     pub(super) fn word(self) -> &'static str {
         match self {

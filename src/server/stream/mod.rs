@@ -12,6 +12,7 @@
 mod end;
 mod opening;
 mod secure;
+mod story;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -43,6 +44,8 @@ pub(super) struct StreamConnection {
     /// Whether a trusted proxy has to say who the client is.
     has_proxy_header: bool,
     client: ClientAddress,
+    /// The client's port; `None` for a client without an address.
+    client_port: Option<u16>,
     /// The address and port of the client, and those that it connected to; `None` for a client without, and
     /// once they have been used.
     addresses: Option<Box<(SocketAddr, SocketAddr)>>,
@@ -96,6 +99,7 @@ impl StreamConnection {
             stream,
             has_proxy_header,
             client: ClientAddress::of_peer(peer),
+            client_port: peer.map(|peer| peer.port()),
             addresses: addresses.map(Box::new),
             started: runtime::now(),
             place: None,
@@ -191,6 +195,7 @@ impl StreamConnection {
 impl Drop for StreamConnection {
     fn drop(&mut self) {
         self.reset_if_cut();
+        self.tell_end();
         if self.worker.is_recorded() {
             self.record();
         }

@@ -33,6 +33,12 @@ impl StreamConnection {
         if self.place.is_none() {
             return Err(End::TooMany);
         }
+        self.tell(|| {
+            format!(
+                "let in, for upstream {}",
+                self.stream.upstream.options().name
+            )
+        });
         let terminator = self.stream.terminator.clone();
         let rest = match terminator {
             Some(terminator) => {
@@ -69,18 +75,31 @@ impl StreamConnection {
             error.tell(&self.endpoint.bound, self.client);
             End::NoHeader(error)
         })?;
+        let proxy = self.client;
         match origin {
-            Origin::Proxy => {}
+            Origin::Proxy => {
+                self.tell(|| "its PROXY header says that it speaks for itself".to_owned())
+            }
             Origin::Client {
                 source,
                 destination,
             } => {
                 self.client = source.ip().into();
+                self.client_port = Some(source.port());
                 self.addresses = Some(Box::new((source, destination)));
+                self.tell(|| {
+                    format!(
+                        "the PROXY header of {proxy} says that it has connected to {destination}"
+                    )
+                });
             }
             Origin::Unix => {
                 self.client = ClientAddress::Unknown;
+                self.client_port = None;
                 self.addresses = None;
+                self.tell(|| {
+                    format!("the PROXY header of {proxy} says that it came by a Unix socket")
+                });
             }
         }
         Ok(rest)
@@ -112,16 +131,21 @@ impl StreamConnection {
             }
             self.tries += 1;
             self.asked = Some(Arc::clone(chosen.server()));
+            self.tell_of_server(&chosen, || format!("is asked, try {}", self.tries));
             let error = match self.connect_to(&chosen, header).await {
                 Ok(connection) => {
                     chosen.succeeded();
                     let after = runtime::now().duration_since(begun);
+                    self.tell_of_server(&chosen, || {
+                        format!("takes the connection after {after:.1?}")
+                    });
                     self.server = Some(Connected { chosen, after });
                     return Ok(connection);
                 }
                 Err(error) => error,
             };
             self.tell_not_connected(chosen.server().address(), &error);
+            self.tell_of_server(&chosen, || format!("takes no connection: {error}"));
             if is_shortage(&error) {
                 // This process has no descriptor or memory left: it could not reach another server either.
                 return Err(End::NotConnected);

@@ -1,6 +1,6 @@
 //! The handshake of TLS, before a stream's connection is passed on.
 
-use super::{End, StreamConnection};
+use super::{End, StreamConnection, story};
 use crate::log::limited;
 use crate::runtime;
 use crate::tls::Terminator;
@@ -35,6 +35,7 @@ impl StreamConnection {
         match tls::accept(session, received, deadline, choose).await {
             Ok(()) => {
                 counters.complete.add(1);
+                self.tell(|| session.about().map_or_else(String::new, story::of_session));
                 Ok(())
             }
             Err(error) => {
@@ -42,6 +43,7 @@ impl StreamConnection {
                     counters.failed.add(1);
                 }
                 self.tell_no_session(&error);
+                self.tell(|| format!("the handshake fails: {error}"));
                 Err(match error {
                     HandshakeError::TimedOut | HandshakeError::Silent => End::HandshakeTimedOut,
                     HandshakeError::Gone | HandshakeError::LeftSilent => End::ClientGone,

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::Worker;
 use super::endpoint::{Accepting, Endpoint};
-use crate::config::model::LogLevel;
+use crate::address::ClientAddress;
 use crate::generation::Generation;
 use crate::log::diagnostic;
 use crate::runtime::{self, Listener, Stream};
@@ -157,7 +157,7 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker:
     let max_connections = generation.max_connections;
     let fits = worker.admit(max_connections);
     let stream = Stream::new(fd);
-    if diagnostic::is_written(LogLevel::Debug) {
+    if diagnostic::may_debug(ClientAddress::of_peer(peer)) {
         tell_of_client(peer, endpoint, worker);
     }
     // Made where it is needed, which is seldom.
@@ -259,12 +259,11 @@ impl Arrived<'_> {
     }
 }
 
-/// Tells at level debug who connects.
+/// Tells who connects, if the operator wants to hear of this peer.
 #[cold]
 fn tell_of_client(peer: Option<SocketAddr>, endpoint: &Endpoint, worker: &Worker) {
-    let (address, by) = (&endpoint.bound, worker.name);
-    match peer {
-        Some(peer) => diagnostic::debug(format_args!("{peer} connects to {address}, {by}")),
-        None => diagnostic::debug(format_args!("a client connects to {address}, {by}")),
-    }
+    let client = ClientAddress::of_peer(peer);
+    let port = peer.map(|peer| format!(" from port {}", peer.port()));
+    let (address, port, by) = (&endpoint.bound, port.unwrap_or_default(), worker.name);
+    diagnostic::debug_of(client, format_args!("connects to {address}{port}, {by}"));
 }

@@ -4,6 +4,7 @@ mod lifecycle;
 mod proxy_protocol;
 mod relay;
 mod servers;
+mod story;
 mod tls;
 
 use std::io::Read as _;

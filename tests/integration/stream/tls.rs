@@ -11,20 +11,20 @@ use super::*;
 use crate::support::{Certificate, Upstream, pattern, tls_fixture};
 
 /// A client's side of a session.
-type Client = StreamOwned<ClientConnection, TcpStream>;
+pub(super) type Client = StreamOwned<ClientConnection, TcpStream>;
 
 fn file(name: &str) -> String {
     format!("'{}'", tls_fixture(name).display())
 }
 
 /// `tls` of a stream, with `more` keys that begin with a comma.
-fn certificate(more: &str) -> String {
+pub(super) fn certificate(more: &str) -> String {
     let (certificate, key) = (file("localhost.pem"), file("localhost.key"));
     format!("tls = {{ certificate = {certificate}, key = {key} {more} }}")
 }
 
 /// A client over `stream`, that asks for these protocols.
-fn over_tls(stream: TcpStream, protocols: &[&str]) -> Client {
+pub(super) fn over_tls(stream: TcpStream, protocols: &[&str]) -> Client {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_file(tls_fixture("ca.pem"));
     roots.add(ca.expect("the fixture")).expect("a root");

@@ -83,7 +83,7 @@ const SETTINGS: &[Setting<Log>] = &[
         key: "debug_clients",
         kind: Kind::TEXTS,
         default: "[]",
-        about: "networks of clients of whose exchanges every step is told, whatever `level` says",
+        about: "networks of clients of whose exchanges and streams every step is told, whatever `level` says",
         translations: &[(
             "debug_connection",
             "the setting is called `debug_clients`, in `[log]`: debug_clients = [\"192.0.2.7\"]",
