@@ -439,7 +439,7 @@ fn facts_of(
     let framed = FramedResponse::new(
         answered.response,
         answered.policy,
-        RequestTraits::of(exchange),
+        RequestTraits::of(exchange).answered_by(answered.route),
         true,
     );
     let now = Instant::now();

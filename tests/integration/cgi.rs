@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::support::{Client, Directory, Response, Server, Site, pattern, until};
+use crate::support::{Client, Directory, Response, Server, Site, Upstream, pattern, until};
 
 /// Writes a shell script that can be run.
 pub(crate) fn script(directory: &Directory, name: &str, body: &str) {
@@ -202,6 +202,80 @@ fn a_local_redirect_is_followed_but_not_in_a_circle() {
     assert_eq!(answer(&server, posted).text(), "GET /info q\n");
     assert_eq!(get(&server, "/cgi-bin/circle").status, 502);
     server.wait_for_line(|line| line.contains("local redirect") && line.contains("too many"));
+}
+
+/// Log, metrics and reasons named the route of the script, `/cgi`, though another one had answered or refused.
+#[test]
+fn where_a_local_redirect_leads_is_what_the_record_names() {
+    let upstream = Upstream::listen();
+    let routes = format!(
+        "'/cgi' = {{ cgi = 'scripts' }}\n'/' = {{ files = 'www' }}\n\
+         '/deny' = {{ respond = 'secret', deny = '127.0.0.1' }}\n\
+         '/down' = {{ respond = 'closed', status = 503 }}\n\
+         '/slow' = {{ proxy = '{}' }}",
+        upstream.url()
+    );
+    let log = "access = '-'\nformat = '{target} {status} {reason} {route}'\ndebug_clients = ['127.0.0.1']";
+    let site = Site::new(&routes).log(log).file("a.txt", "a file");
+    for (name, target) in [
+        ("file", "/a.txt"),
+        ("deny", "/deny/x?token=hush"),
+        ("down", "/down"),
+        ("slow", "/slow"),
+        ("twice", "/cgi/deny"),
+    ] {
+        let directory = site.directory();
+        script(
+            directory,
+            name,
+            &format!("printf 'Location: {target}\\n\\n'"),
+        );
+    }
+    let server = site.start();
+    for (name, status, rest) in [
+        ("file", 200, "- /"),
+        ("deny", 403, "access_denied /deny"),
+        ("down", 503, "configured /down"),
+        ("twice", 403, "access_denied /deny"),
+    ] {
+        assert_eq!(get(&server, &format!("/cgi/{name}")).status, status);
+        let line = format!("/cgi/{name} {status} {rest}");
+        server.wait_for_record(|record| record == line);
+    }
+    // The client leaves before there is a response.
+    let mut client = server.connect();
+    client.send("GET /cgi/slow HTTP/1.1\r\nHost: h\r\n\r\n");
+    let mut asked = upstream.accept();
+    asked.request();
+    drop(client);
+    server.wait_for_record(|record| record == "/cgi/slow 499 client_gone /slow");
+    drop(asked);
+    let metrics = server.control().exchange("GET", "/metrics").text();
+    let counted = |route: &str| {
+        let is_meant = |line: &&str| {
+            line.starts_with("tidegate_http_requests_total")
+                && line.contains(&format!("route=\"{route}\""))
+        };
+        let counts = metrics.lines().filter(is_meant);
+        let counts = counts.map(|line| line.rsplit(' ').next().expect("a count"));
+        counts
+            .map(|count| count.parse::<u32>().expect("a number"))
+            .sum::<u32>()
+    };
+    let counts = ["/", "/cgi", "/deny", "/down", "/slow"].map(counted);
+    assert_eq!(counts, [1, 0, 2, 1, 1], "{metrics}");
+    let (lines, _) = server.stop();
+    for step in [
+        "GET /cgi/file: local redirect to /a.txt: route `/` (",
+        "GET /cgi/deny: local redirect to /deny/x?token=[redacted], route `/deny`: refused: allow or deny",
+        "GET /cgi/twice: local redirect to /cgi/deny: route `/cgi` (",
+        "GET /cgi/twice: local redirect to /deny/x?token=[redacted], route `/deny`: refused: allow or deny",
+    ] {
+        assert!(
+            lines.iter().any(|line| line.contains(step)),
+            "{step}: {lines:#?}"
+        );
+    }
 }
 
 #[test]

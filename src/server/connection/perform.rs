@@ -168,7 +168,7 @@ impl Connection {
     /// Sends as much of the response as can be sent without waiting. If that is all, finishes the exchange.
     fn begin_response<'e>(
         &'e self,
-        answered: Option<Answered<'_, 'e>>,
+        answered: Option<Answered<'e, 'e>>,
         (exchange, head, mut underway, receiving): (
             &'e Exchange<'_, '_>,
             &RequestHead<'_>,
@@ -178,13 +178,18 @@ impl Connection {
         generation: &Generation,
     ) -> Begun<'e> {
         underway.note_upstream(exchange.take_note());
-        let Some(Answered { response, policy }) = answered else {
+        let Some(answered) = answered else {
             underway.finish(Outcome::CLIENT_LEFT);
             return Begun::Done(Responded::Left);
         };
+        let Answered {
+            response,
+            policy,
+            route,
+        } = answered;
         let begun = receiving.begin_response();
         let may_persist = head.persistent && self.may_persist() && begun.can_be_drained;
-        let traits = RequestTraits::of(exchange);
+        let traits = RequestTraits::of(exchange).answered_by(route);
         let framed = FramedResponse::new(response, policy, traits, may_persist);
         let persists = framed.persists();
         let send_timeout = exchange.limits().send_timeout;
@@ -201,7 +206,7 @@ impl Connection {
                 Begun::Done(Responded::Sent { persists })
             }
             Attempt::Rest(transmission, status) => {
-                let sending = Sending::new(transmission, underway, status, exchange.route());
+                let sending = Sending::new(transmission, underway, status, route);
                 let terms = self.terms(send_timeout, max_rate_out);
                 Begun::GoesOn(Box::pin(self.send_rest(sending, terms, persists)))
             }

@@ -80,8 +80,11 @@ impl<'g> Exchange<'g, '_> {
         } else {
             return None;
         };
-        let policy = self.policy;
-        Some(Answered { response, policy })
+        Some(Answered {
+            response,
+            policy: self.policy,
+            route: self.route(),
+        })
     }
 
     /// Waits until it is known whether the client is let in.

@@ -6,8 +6,8 @@
 use super::marks::REQUEST_ID;
 use super::unrouted::Unrouted;
 use super::{Exchange, cors};
-use crate::generation::Generation;
 use crate::generation::policy::{Scope, ServingPolicy, joined};
+use crate::generation::{Generation, Route};
 use crate::http::field_list::{lines_of, name_and_value};
 use crate::http::fields::Known;
 use crate::http::proxy_status;
@@ -45,6 +45,8 @@ pub(in crate::server) struct FramedResponse<'a, 'c> {
 #[derive(Clone, Copy)]
 pub(in crate::server) struct RequestTraits<'a> {
     exchange: Option<&'a Exchange<'a, 'a>>,
+    /// The route that gives the response, if one does.
+    route: Option<&'a Route>,
     /// The id of the exchange, if it has one: the response says it.
     id: Option<&'a RequestId>,
     /// In which forms the client takes the response, where there is no exchange to say so.
@@ -55,15 +57,22 @@ impl<'a> RequestTraits<'a> {
     pub(in crate::server) fn of(exchange: &'a Exchange<'a, 'a>) -> Self {
         Self {
             exchange: Some(exchange),
+            route: exchange.route(),
             id: exchange.id(),
             accept: None,
         }
+    }
+
+    /// These traits, of a request that `route` answers, to which a local redirect may have led.
+    pub(in crate::server) fn answered_by(self, route: Option<&'a Route>) -> Self {
+        Self { route, ..self }
     }
 
     /// The traits of a request that no route was looked for.
     pub(in crate::server) fn of_unrouted(unrouted: &'a Unrouted<'_>) -> Self {
         Self {
             exchange: None,
+            route: None,
             id: unrouted.id(),
             accept: unrouted.accept(),
         }
@@ -73,6 +82,7 @@ impl<'a> RequestTraits<'a> {
     pub(in crate::server) fn of_accept(accept: Option<&'a [u8]>) -> Self {
         Self {
             exchange: None,
+            route: None,
             id: None,
             accept,
         }
@@ -92,7 +102,7 @@ impl<'a> RequestTraits<'a> {
 
     /// Why the response is an error, if a handler of the server's own has decided that.
     fn reason_of_handler(self) -> Option<Reason> {
-        self.exchange?.route()?.handler.own_reason()
+        self.route?.handler.own_reason()
     }
 
     fn accept(self) -> Option<&'a [u8]> {

@@ -5,13 +5,14 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use super::led::Destination;
 use super::rate::Gate;
 use super::route::Refusal;
 use super::{Answered, Exchange, admission, auth, compression};
 use crate::generation::Route;
 use crate::handlers::{Handler, WorkerState};
 use crate::http::framing::Framing;
-use crate::log::diagnostic;
+use crate::log::{diagnostic, secrets};
 use crate::message::conditional;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
@@ -155,6 +156,8 @@ impl<'g> Exchange<'g, '_> {
             // It is the same exchange, whatever the policy of that route says of ids.
             next.marks = self.marks.clone();
             next.inherit(self);
+            self.led_to.push(Destination::of(next.policy));
+            self.tell_local_redirect(&target, &next);
             let answer = next.answer_once(local, content).await;
             self.note.set(next.take_note());
             if let Some(identity) = next.identity() {
@@ -193,18 +196,21 @@ impl<'g> Exchange<'g, '_> {
         Answered {
             response,
             policy: self.policy,
+            route: self.route(),
         }
     }
 
     /// The response where a local redirect of the code behind the route leads nowhere.
     fn redirect_failed(&self, target: &str, why: &str) -> Answered<'g, 'static> {
+        let target = secrets::named(target);
         diagnostic::error_of(
             self.route().map_or_else(String::new, Route::to_string),
-            format_args!("the local redirect to {target:?} {why}"),
+            format_args!("the local redirect to \"{target}\" {why}"),
         );
         Answered {
             response: Response::problem(Reason::LocalRedirectFailed),
             policy: self.policy,
+            route: self.route(),
         }
     }
 

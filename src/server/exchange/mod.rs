@@ -28,6 +28,7 @@ pub(super) mod compression;
 pub(super) mod cors;
 pub(super) mod finishing;
 mod handler;
+mod led;
 mod marks;
 pub(super) mod outcome;
 pub(super) mod rate;
@@ -37,6 +38,7 @@ pub(super) mod unrouted;
 pub(super) mod when;
 
 use std::cell::{Cell, OnceCell};
+use std::fmt::Arguments;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -61,9 +63,11 @@ use crate::message::routed_path::RoutedPath;
 use crate::message::selected::Selected;
 use crate::message::trace::Trace;
 use crate::message::upstream_note::{NotePlace, UpstreamNote};
+use crate::metrics::series::SeriesId;
 use crate::reason::Reason;
 use crate::throttle::rates::Counted;
 
+use led::LedTo;
 use route::{Matched, Refusal};
 
 /// A request whose way through the configuration is known.
@@ -80,6 +84,8 @@ pub(super) struct Exchange<'g, 'r> {
     pub(super) policy: &'g ServingPolicy,
     /// The route that answers; or what the server answers if no route does.
     matched: Result<Matched<'g, 'r>, Refusal>,
+    /// The routes that answer in place of that one, where it gives a local redirect.
+    led_to: LedTo,
     /// The user, once one was verified.
     identity: OnceCell<Arc<Identity>>,
     /// What the handler has begun already.
@@ -112,10 +118,11 @@ pub(super) struct Before {
     pub(super) marks: Option<Rc<Marks>>,
 }
 
-/// A response, and the policy that holds for it.
+/// A response, the policy that holds for it, and the route that gives it, if one does.
 pub(super) struct Answered<'g, 'c> {
     pub(super) response: DuplexResponse<'g, 'c>,
     pub(super) policy: &'g ServingPolicy,
+    pub(super) route: Option<&'g Route>,
 }
 
 impl<'g, 'r> Exchange<'g, 'r> {
@@ -194,6 +201,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             arrival: None,
             policy,
             matched,
+            led_to: LedTo::default(),
             identity,
             begun: Cell::new(None),
             counted: Cell::new(None),
@@ -261,9 +269,25 @@ impl<'g, 'r> Exchange<'g, 'r> {
         self.head.length
     }
 
-    /// The route that answers, if one does.
+    /// The route that answers, if one does; or that gives a local redirect to one that does.
     pub(super) fn route(&self) -> Option<&'g Route> {
         self.matched.as_ref().ok().map(|matched| matched.route)
+    }
+
+    /// The series that the exchange is counted in: that of the route that answers or refuses it, wherever local
+    /// redirects have led.
+    #[inline]
+    pub(super) fn series(&self) -> SeriesId {
+        let led_to = self.led_to.last();
+        led_to.map_or(self.policy.series, |led_to| led_to.series)
+    }
+
+    /// The key of that route, if it is one.
+    fn key(&self) -> Option<&str> {
+        match self.led_to.last() {
+            None => self.policy.route.as_deref(),
+            Some(led_to) => led_to.route.as_deref(),
+        }
     }
 
     /// The path that the route matches, if one does.
@@ -310,10 +334,24 @@ impl<'g, 'r> Exchange<'g, 'r> {
 
     #[cold]
     fn tell_route(&self, bound: &ListenAddress) {
-        let client = self.client;
         let host = String::from_utf8_lossy(self.head.host);
         let request = secrets::in_diagnostics(self.head);
-        let what = format_args!("{request} for {host:?} at {bound}");
+        self.tell_destination(format_args!("{request} for {host:?} at {bound}"));
+    }
+
+    /// Logs at level debug where the local redirect to `target` leads: to the route of `next`.
+    #[cold]
+    fn tell_local_redirect(&self, target: &str, next: &Exchange<'_, '_>) {
+        if diagnostic::may_debug(self.client) {
+            let request = secrets::in_diagnostics(self.head);
+            let target = secrets::named(target);
+            next.tell_destination(format_args!("{request}: local redirect to {target}"));
+        }
+    }
+
+    /// Logs where `what` goes: to a route, or why to none.
+    fn tell_destination(&self, what: Arguments<'_>) {
+        let client = self.client;
         match &self.matched {
             Ok(matched) => diagnostic::debug_of(client, format_args!("{what}: {}", matched.route)),
             Err(Refusal::Preflight) => {
@@ -321,8 +359,10 @@ impl<'g, 'r> Exchange<'g, 'r> {
                 diagnostic::debug_of(client, what);
             }
             Err(refusal) => {
-                let what = format_args!("{what}: refused: {}", refusal.describe());
-                diagnostic::debug_of(client, what);
+                let of_route = self.policy.route.as_ref();
+                let of_route = of_route.map(|key| format!(", route `{key}`"));
+                let (of_route, why) = (of_route.unwrap_or_default(), refusal.describe());
+                diagnostic::debug_of(client, format_args!("{what}{of_route}: refused: {why}"));
             }
         }
     }
@@ -445,6 +485,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
     #[inline(always)]
     pub(super) fn end_at_once(mut self) {
         debug_assert!(self.begun.take().is_none() && self.take_note().is_none());
+        debug_assert!(self.led_to.is_empty());
         drop(self.identity.take());
         drop(self.marks.take());
         self.matched = Err(Refusal::Because(Reason::OtherConnection));

@@ -1,6 +1,6 @@
 //! `traceparent` and `tracestate`: what servers and scripts behind this one are told, and whose word counts.
 
-use super::{CALLER, CLIENT, SERVER, TAKEN, TRACE, get, of_kind, site, spans, traceparent};
+use super::{CALLER, CLIENT, SERVER, TAKEN, TRACE, get, of_kind, site, spans, traceparent, value};
 use crate::cgi::script;
 use crate::fastcgi::Peer;
 use crate::support::{Request, Server, Site, Upstream};
@@ -186,6 +186,21 @@ fn scripts_are_told_the_span_of_the_exchange() {
     let spans = spans(&collector);
     assert_eq!(spans.len(), 1, "{spans:?}");
     assert_eq!(spans[0]["spanId"], *span);
+}
+
+/// The span named the route of the script.
+#[test]
+fn the_span_names_the_route_that_a_local_redirect_leads_to() {
+    let collector = Upstream::answering(TAKEN);
+    let routes = "'/cgi' = { cgi = 'scripts' }\n'/b' = { respond = 'b' }";
+    let site = site(routes, &collector, "");
+    std::fs::create_dir(site.directory().join("scripts")).expect("the directory is new");
+    script(site.directory(), "a", "printf 'Location: /b\\n\\n'");
+    let server = site.start();
+    assert_eq!(get(&server, "/cgi/a", "").text(), "b");
+    server.stop();
+    let spans = spans(&collector);
+    assert_eq!(value(&spans[0], "http.route").as_deref(), Some("/b"));
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Exchange<'_, '_> {
     /// What the log tells of the exchange that its request does not say.
     fn told(&self) -> Told<'_> {
         Told {
-            route: self.policy.route.as_deref(),
+            route: self.key(),
             id: self.id(),
             user: self.user(),
         }

@@ -27,6 +27,7 @@ pub(crate) struct Underway<'e> {
     client: ClientAddress,
     /// Whether the exchange is counted and recorded: all are but those of the control socket.
     is_recorded: bool,
+    /// By what it would be counted when it began.
     counted: CountedAs,
     started: Instant,
     /// Octets of the request's content, which are counted there while they are read; `None`: none are.
@@ -119,12 +120,13 @@ impl<'e> Underway<'e> {
     /// The same exchange, which no longer borrows its request.
     pub(crate) fn keep(mut self) -> Underway<'static> {
         self.is_over = true;
+        let counted = self.counted();
         let subject = std::mem::replace(&mut self.subject, Subject::Kept(KeptSubject::default()));
         Underway {
             worker: Rc::clone(&self.worker),
             client: self.client,
             is_recorded: self.is_recorded,
-            counted: self.counted,
+            counted,
             started: self.started,
             // A request for another protocol has no content that is counted.
             received: None,
@@ -151,6 +153,17 @@ impl<'e> Underway<'e> {
         Reason::UpstreamIncomplete
     }
 
+    /// By what it is counted: local redirects may have led to another route since it began.
+    fn counted(&self) -> CountedAs {
+        match &self.subject {
+            Subject::Request(exchange, _) => CountedAs {
+                series: exchange.series(),
+                ..self.counted
+            },
+            _ => self.counted,
+        }
+    }
+
     fn end(&mut self, outcome: Outcome) {
         self.is_over = true;
         if outcome.end == End::Answered && diagnostic::may_debug(self.client) {
@@ -167,7 +180,7 @@ impl<'e> Underway<'e> {
                 self.client,
                 &self.subject,
                 outcome,
-                (self.counted, measured),
+                (self.counted(), measured),
                 (self.started, self.note.as_deref()),
             );
         }
