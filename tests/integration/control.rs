@@ -227,6 +227,9 @@ fn commands_need_no_place_among_the_clients() {
 #[test]
 fn a_command_leaves_its_outcome_in_the_log() {
     let server = ok().start();
+    server.configure(
+        "grace = '60s'\n[[server]]\nlisten = '127.0.0.1:0'\nroutes.'/' = { respond = 'new' }\n",
+    );
     ended_with(0, &server.command_line(&["reload", "--confirm", "1h"]));
     server.wait_for_line(|line| line.ends_with("`tidegate reload`: reloaded: generation 2"));
     ended_with(0, &server.command_line(&["confirm"]));

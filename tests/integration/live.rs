@@ -315,6 +315,8 @@ fn a_reload_is_marked_and_ends_no_stream() {
 fn a_reload_that_is_taken_back_is_marked() {
     let server = site().start();
     let mut events = at_control(&server);
+    let other = "[[server]]\nlisten = '127.0.0.1:0'\nroutes.'/' = { respond = 'new' }\n";
+    server.configure(format!("{LONG_GRACE}\n{other}"));
     ended_with(0, &server.command_line(&["reload", "--confirm", "1s"]));
     let back = events.until("the mark", |now| now["reloads"][1].is_object());
     let mark = &back["reloads"][1];
