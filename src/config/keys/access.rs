@@ -84,11 +84,15 @@ fn networks_of(nodes: Vec<Node<'_>>) -> Vec<(Cidr, Spot)> {
     networks
 }
 
-/// Reads `trusted_proxies`: networks, and `unix:` for the peers at Unix sockets.
-pub(super) fn trusted(node: Node<'_>) -> (Vec<Cidr>, bool) {
+/// Reads `trusted_proxies` into `proxies`: networks, and `unix:` for the peers at Unix sockets. `None`: no entry
+/// could be read.
+pub(super) fn read_trusted(node: Node<'_>, proxies: &mut Proxies) -> Option<()> {
     let is_unix = |node: &Node<'_>| node.value.get_ref().as_str() == Some(UNIX);
     let (unix, others): (Vec<_>, Vec<_>) = node.one_or_more().into_iter().partition(is_unix);
-    (bare(&networks_of(others)), !unix.is_empty())
+    let is_empty = others.is_empty();
+    proxies.unix = !unix.is_empty();
+    proxies.trusted = bare(&networks_of(others));
+    (is_empty || proxies.names_one()).then_some(())
 }
 
 /// The trusted proxies as an array.

@@ -146,7 +146,8 @@ pub(super) enum Handshakes {
 }
 
 impl Handshakes {
-    /// What the handshakes of a server ask, by its `tls`. `has_key`: whether the key stands in its table.
+    /// What the handshakes of a server ask, by its `tls`. `has_key`: whether its table has the key, be it
+    /// misspelt.
     pub(super) fn of(has_key: bool, tls: Option<&Tls>) -> Self {
         match tls {
             None if has_key => Self::Unknown,

@@ -10,24 +10,49 @@ use crate::config::tree::named_certificate::NamedCertificate;
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 
-/// `named`, which is to be issued by `acme` for a server that answers for `hosts`. `None`: there is a
+/// Who issues certificates.
+#[derive(Clone, Copy)]
+pub(super) enum Issuer<'a> {
+    Known(&'a Acme),
+    /// The name of `[acme]` is misspelt, which is reported.
+    Misspelt,
+    /// There is no `[acme]`.
+    Absent,
+}
+
+impl<'a> Issuer<'a> {
+    /// What `root`, the top of the file, says of it; `acme` was read there.
+    pub(super) fn of(acme: Option<&'a Acme>, root: &Section<'_>) -> Self {
+        match acme {
+            Some(acme) => Self::Known(acme),
+            None if root.misspells(ACME.key) => Self::Misspelt,
+            None => Self::Absent,
+        }
+    }
+}
+
+/// `named`, which is to be issued by `issuer` for a server that answers for `hosts`. `None`: there is a
 /// mistake, and it is reported at `server`.
 pub(super) fn complete(
     server: Node<'_>,
     named: NamedCertificate,
     hosts: &[HostPattern],
-    acme: Option<&Acme>,
+    issuer: Issuer<'_>,
 ) -> Option<NamedCertificate> {
     let spot = named.certificate.clone();
     let refuse = |message: String, help: &str| {
         let error = Diagnostic::error(message).at(spot.clone(), "");
         server.cx.report_absence(error.help(help.to_owned()));
     };
-    let Some(acme) = acme else {
-        let message = "`tls = \"acme\"` needs an `[acme]` table: who issues the certificate";
-        let help = "write at the top of the main file:\n[acme]\ncontact = \"mailto:ops@example.com\"\nagree = true";
-        refuse(message.to_owned(), help);
-        return None;
+    let acme = match issuer {
+        Issuer::Known(acme) => acme,
+        Issuer::Misspelt => return None,
+        Issuer::Absent => {
+            let message = "`tls = \"acme\"` needs an `[acme]` table: who issues the certificate";
+            let help = "write at the top of the main file:\n[acme]\ncontact = \"mailto:ops@example.com\"\nagree = true";
+            refuse(message.to_owned(), help);
+            return None;
+        }
     };
     if hosts.is_empty() {
         let message = "`tls = \"acme\"` needs `hosts`: the names that the certificate is for";

@@ -7,10 +7,10 @@ use super::certificate::{self, Handshakes};
 use super::clash::{RouteClaims, ServerClaims};
 use super::exposure;
 use super::http_redirect::{self, OverTls};
-use super::issue;
+use super::issue::{self, Issuer};
 use super::level::Level;
 use super::limits;
-use super::listen_claims::ListenClaims;
+use super::listen_claims::{ListenClaims, Misread};
 use super::listening::{
     listen, read_group, read_mode, read_owner, report_no_address, show_group, show_listen,
     show_mode, show_owner, warn_twice,
@@ -27,7 +27,7 @@ use super::when;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::model::{
-    Acme, Auth, HostPattern, Policy, Route, RoutePattern, Server, SocketAccess, Tls, Verb, When,
+    Auth, HostPattern, Policy, Route, RoutePattern, Server, SocketAccess, Tls, Verb, When,
 };
 use crate::config::tree::named_certificate::NamedCertificate;
 use crate::config::tree::node::{Node, list};
@@ -41,11 +41,11 @@ use crate::http::method::Method;
 pub(super) fn resolve_servers(
     nodes: Vec<Node<'_>>,
     outer: &Policy,
-    (acme, rates): (Option<&Acme>, &rate::Known<'_>),
+    (issuer, rates): (Issuer<'_>, &rate::Known<'_>),
     listeners: &mut ListenClaims<'_>,
 ) -> Vec<Server> {
     let mut claims = ServerClaims::default();
-    let read = |node| Some((node, server(node, outer, acme, &mut claims)?));
+    let read = |node| Some((node, server(node, outer, issuer, &mut claims)?));
     let mut read: Vec<(Node<'_>, ReadServer)> = nodes.into_iter().filter_map(read).collect();
     let plain = plain_addresses(&read);
     for ((node, read), plain) in read.iter_mut().zip(plain) {
@@ -55,17 +55,19 @@ pub(super) fn resolve_servers(
         }
     }
     let mut servers = Vec::new();
-    for (node, ReadServer { server, .. }) in read {
-        let companion = http_redirect::companion(node, &server, outer);
-        for server in [Some(server), companion].into_iter().flatten() {
-            if !listeners.trusts_a_proxy() {
+    for (node, read) in read {
+        let companion = http_redirect::companion(node, &read.server, outer);
+        let companion = companion.map(|server| (server, read.misread.of_companion()));
+        let itself = (read.server, read.misread);
+        for (server, misread) in [Some(itself), companion].into_iter().flatten() {
+            if !misread.tls && !listeners.may_trust_a_proxy() {
                 auth::warn_of_plain_passwords(node, &server);
             }
-            if !listeners.trusts_unix() {
+            if !listeners.may_trust_unix() {
                 rates.warn_of_no_address(node, &server);
             }
             limits::warn_of_no_address(node, &server, outer);
-            listeners.add_server(&server, node);
+            listeners.add_server(&server, misread, node);
             servers.push(server);
         }
     }
@@ -77,6 +79,7 @@ struct ReadServer {
     server: Server,
     /// The hosts and where each is written. `None`: there is a mistake.
     hosts: Option<Vec<(HostPattern, Spot)>>,
+    misread: Misread,
 }
 
 /// `http_redirect` of each server, without the addresses at which TLS is spoken, which are reported.
@@ -125,7 +128,7 @@ pub(super) const TABLE: Table = Table {
 
 const SETTINGS: &[Setting<Draft, Server>] = &[
     Setting {
-        read: |node, draft| set(&mut draft.listen, Some(listen(node, "server"))),
+        read: |node, draft| addresses(node, "server", &mut draft.listen),
         show: |server| Some(show_listen(&server.listen)),
         ..Setting::LISTEN
     },
@@ -201,7 +204,7 @@ const SETTINGS: &[Setting<Draft, Server>] = &[
                 "the setting is called `http_redirect`, in `[[server]]`: \":80\"",
             ),
         ],
-        read: |node, draft| set(&mut draft.http_redirect, Some(listen(node, "redirect"))),
+        read: |node, draft| addresses(node, "redirect", &mut draft.http_redirect),
         show: |server| {
             let listen = &server.http_redirect;
             (!listen.is_empty()).then(|| show_listen(listen))
@@ -247,7 +250,7 @@ const ROUTES: Setting<(), Server> = Setting {
 fn server(
     node: Node<'_>,
     outer: &Policy,
-    acme: Option<&Acme>,
+    issuer: Issuer<'_>,
     claims: &mut ServerClaims,
 ) -> Option<ReadServer> {
     let mut section = node.section("`[[server]]`", None)?;
@@ -260,12 +263,13 @@ fn server(
         http_redirect: Vec::new(),
         hosts: Some(Vec::new()),
     };
-    walk(&mut section, SETTINGS, &mut draft);
+    let walked = walk(&mut section, SETTINGS, &mut draft);
     if section.lacks("listen") {
         report_no_address(node, "server");
     }
     let policy = refine(&mut section, Level::Server, outer);
-    let has_tls = section.has("tls");
+    let has_tls = !section.lacks("tls");
+    let mut misread = Misread::of(&walked, &section);
     let handshakes = Handshakes::of(has_tls, draft.tls.as_ref().map(|named| &named.tls));
     certificate::check(node, &policy, handshakes);
     let outer = Outer {
@@ -290,7 +294,7 @@ fn server(
         let complete = match named.tls.issue {
             // A mistake in `hosts` has been reported, and one in `[acme]` need not be twice.
             Some(_) if !has_hosts => None,
-            Some(_) => issue::complete(node, named, &hosts, acme),
+            Some(_) => issue::complete(node, named, &hosts, issuer),
             None => return Some(named),
         };
         if complete.is_none() {
@@ -303,6 +307,7 @@ fn server(
     if draft.is_tls_default && !has_tls {
         report_no_tls(node);
     }
+    misread.tls = has_tls && tls.is_none();
     let server = Server {
         listen: draft.listen,
         socket: draft.socket,
@@ -319,8 +324,11 @@ fn server(
         policy,
         routes,
     };
-    let hosts = draft.hosts;
-    Some(ReadServer { server, hosts })
+    Some(ReadServer {
+        server,
+        hosts: draft.hosts,
+        misread,
+    })
 }
 
 /// Reports `tls_default` of a server that has no `tls`.
@@ -349,6 +357,12 @@ pub(crate) fn show_server(server: &Server) -> written::Table {
 /// A server's own keys in the terms of the file, without its policy and its routes.
 pub(crate) fn show_own_keys(server: &Server) -> written::Table {
     show(SETTINGS, server)
+}
+
+/// Reads addresses into `found`. `None`: none could be read.
+fn addresses(node: Node<'_>, what: &str, found: &mut Vec<ListenAddress>) -> Option<()> {
+    *found = listen(node, what);
+    (!found.is_empty()).then_some(())
 }
 
 fn hosts(node: Node<'_>) -> Option<Vec<(HostPattern, Spot)>> {

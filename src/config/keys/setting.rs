@@ -136,6 +136,11 @@ impl Walked {
         self.taken.contains(&key)
     }
 
+    /// Whether `key` is in `section`, which was walked, but with a mistake: in its value or in its name.
+    pub(super) fn misread(&self, section: &Section<'_>, key: &str) -> bool {
+        self.refused.contains(&key) || section.misspells(key)
+    }
+
     /// Whether no key has a mistake.
     pub(super) fn is_sound(&self) -> bool {
         self.refused.is_empty()

@@ -3,7 +3,7 @@
 use super::access;
 use super::level::Refinement;
 use super::limits::{MAX_CONNECTIONS, read_pace, show_pace_or_false};
-use super::listen_claims::ListenClaims;
+use super::listen_claims::{ListenClaims, Misread};
 use super::listening::{
     listen, read_group, read_mode, read_owner, report_no_address, show_group, show_listen,
     show_mode, show_owner,
@@ -161,7 +161,7 @@ fn stream(node: Node<'_>, claims: &mut ListenClaims<'_>) -> Option<Stream> {
     walk(&mut section, ACCESS, &mut refinement);
     access::warn_of_denied(&section, &refinement);
     stream.access = refinement.policy.access;
-    claims.add_stream(&stream, node);
+    claims.add_stream(&stream, Misread::of(&walked, &section), node);
     section.close();
     walked.took("proxy").then_some(stream)
 }

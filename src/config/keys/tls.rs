@@ -269,12 +269,15 @@ fn read(node: Node<'_>, more: &'static [Setting<Draft, Tls>]) -> Option<NamedCer
     }
     let spot = |key| section.peek(key).map(|node| node.spot());
     let spots = (spot("certificate"), spot("key"), spot("client_ca"));
+    let misspells_authorities = section.misspells("client_ca");
     section.close();
+    // Without `client_ca` it would be another `tls`: one that asks clients for no certificate.
+    let is_sound = walked.is_sound() && !misspells_authorities;
     let spots = match spots {
         (None, None, client_ca) if is_issued => (Some(node.spot()), Some(node.spot()), client_ca),
         spots => spots,
     };
-    let (true, (Some(certificate), Some(key), client_ca)) = (walked.is_sound(), spots) else {
+    let (true, (Some(certificate), Some(key), client_ca)) = (is_sound, spots) else {
         // No file is read later.
         let unread = draft.unread.into_iter();
         unread.for_each(|error| node.cx.report(error));

@@ -8,9 +8,10 @@ use std::ops::RangeInclusive;
 
 use toml::de::{DeTable, DeValue};
 
-use super::access::{show_trusted, trusted};
+use super::access::{read_trusted, show_trusted};
 use super::acme::{self, ACME};
 use super::blocking::BLOCKING;
+use super::issue::Issuer;
 use super::level::Level;
 use super::listen_claims::ListenClaims;
 use super::log::{LOG, show_log};
@@ -98,10 +99,7 @@ const SETTINGS: &[Setting<Config>] = &[
             "set_real_ip_from",
             "the setting is called `trusted_proxies`, at the top of the file",
         )],
-        read: |node, config| {
-            (config.proxies.trusted, config.proxies.unix) = trusted(node);
-            Some(())
-        },
+        read: |node, config| read_trusted(node, &mut config.proxies),
         show: |config| Some(show_trusted(&config.proxies)),
         ..Setting::BLANK
     },
@@ -233,26 +231,27 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
         shared.tests.extend(included.tests);
     }
     let mut config = Config::default();
-    walk(&mut root, SETTINGS, &mut config);
+    let walked = walk(&mut root, SETTINGS, &mut config);
     walk(&mut root, [&LOG], &mut config);
     walk(&mut root, [&ACME], &mut config);
     walk(&mut root, [&TRACING], &mut config);
     config.policy = refine::refine(&mut root, Level::Top, &Policy::default());
     let upstreams = upstream::Known::read(shared.upstreams, shared.apps);
     let rates = rate::Known::read(shared.rates);
-    let mut listeners = ListenClaims::new(&config.proxies);
+    let is_misread = walked.misread(&root, "trusted_proxies");
+    let mut listeners = ListenClaims::new(&config.proxies, is_misread);
     if shared.streams.is_empty() {
         report_no_server(&root, &shared.servers);
     }
-    let acme = config.acme.as_ref();
-    let shared_by_servers = (acme, &rates);
+    let issuer = Issuer::of(config.acme.as_ref(), &root);
+    let shared_by_servers = (issuer, &rates);
     config.servers = resolve_servers(
         shared.servers,
         &config.policy,
         shared_by_servers,
         &mut listeners,
     );
-    if let Some(acme) = acme {
+    if let (Issuer::Known(acme), false) = (issuer, listeners.has_misread()) {
         issue::warn_of_unanswered(&root, acme, &config.servers);
     }
     config.streams = resolve_streams(shared.streams, &mut listeners);

@@ -154,6 +154,11 @@ pub(crate) struct Proxies {
 }
 
 impl Proxies {
+    /// Whether there is a proxy that is believed.
+    pub(crate) fn names_one(&self) -> bool {
+        self.unix || !self.trusted.is_empty()
+    }
+
     /// Whether a proxy at `address` is believed.
     pub(crate) fn trust(&self, address: IpAddr) -> bool {
         let mut networks = self.trusted.iter();
