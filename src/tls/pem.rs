@@ -8,6 +8,7 @@ use rustls::pki_types::pem::{Error, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
 
+use super::facts::Facts;
 use super::fault::{Fault, Part};
 use crate::byte_order_mark;
 use crate::disk::read_file;
@@ -21,6 +22,9 @@ const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRY
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
+
+/// The remedy for a file of which a part is missing.
+const CUT: &str = "copy it anew; who writes it should write beside it and rename, so that it is never seen in part";
 
 /// Labels by which OpenSSL knows a certificate: the one with what it is trusted for, and the one of old.
 const OTHER_LABELS: [&[u8]; 2] = [b"TRUSTED CERTIFICATE", b"X509 CERTIFICATE"];
@@ -44,10 +48,7 @@ pub(super) fn certificates(part: Part, path: &Path) -> Result<Vec<CertificateDer
             }))
         }
         Ok(certificates) => Ok(certificates),
-        Err(error) => Err(Fault::new(
-            part,
-            format!("`{shown}` is not sound PEM: {error}"),
-        )),
+        Err(error) => Err(unsound(&text, &error).told(part, path)),
     }
 }
 
@@ -74,7 +75,11 @@ pub(super) fn roots(
     for (index, authority) in certificates.iter().enumerate() {
         roots.add(authority.clone()).map_err(|error| {
             let (number, shown) = (index + 1, path.display());
-            Fault::new(part, format!("certificate {number} in `{shown}`: {error}"))
+            let why = match Facts::of(authority) {
+                Err(error) => error.to_string(),
+                Ok(_) => format!("it cannot be used as that of an authority ({error})"),
+            };
+            Fault::new(part, format!("certificate {number} in `{shown}`: {why}"))
         })?;
     }
     Ok(roots)
@@ -103,10 +108,7 @@ pub(super) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
             Err(Fault::new(Part::Key, message)
                 .help("it should be PEM: text that begins with -----BEGIN PRIVATE KEY-----"))
         }
-        Err(error) => {
-            let message = format!("`{shown}` is not sound PEM: {error}");
-            Err(Fault::new(Part::Key, message))
-        }
+        Err(error) => Err(unsound(&text, &error).told(Part::Key, path)),
     }
 }
 
@@ -134,7 +136,7 @@ fn read(part: Part, path: &Path) -> Result<Vec<u8>, Fault> {
     Ok(text)
 }
 
-/// A line that has a block passed over, of which nothing else would tell.
+/// A line that spoils a block, or has it passed over, of which nothing else would tell.
 #[derive(Debug, PartialEq, Eq)]
 struct LineFault {
     /// From 1.
@@ -184,6 +186,77 @@ fn look_at_lines(text: &[u8]) -> Result<(), LineFault> {
         }
     }
     Ok(())
+}
+
+/// What the parser has refused `text` for, in words for an operator: the parser's own are numbers of octets, and may
+/// hold the key.
+fn unsound(text: &[u8], error: &Error) -> LineFault {
+    let at = |line| move |what: String, help| LineFault { line, what, help };
+    match error {
+        Error::MissingSectionEnd { end_marker } => {
+            let label = String::from_utf8_lossy(end_marker);
+            let begins = lines(text).filter(|(_, octets)| octets.starts_with(BEGIN));
+            let begin = begins.last().map_or(1, |(line, _)| line);
+            let mut after = lines(text).skip(begin);
+            match after.find(|(_, octets)| octets.starts_with(END) && octets.ends_with(DASHES)) {
+                Some((line, _)) => at(line)(
+                    format!(
+                        "this END is not that of the block {label}, which begins in line {begin}"
+                    ),
+                    "the words behind BEGIN and END are to be the same",
+                ),
+                None => at(begin)(
+                    format!(
+                        "the block {label} has no END: the file is cut off, or still being written"
+                    ),
+                    CUT,
+                ),
+            }
+        }
+        Error::IllegalSectionStart { line } => {
+            let start = line.trim_ascii_end();
+            let line = lines(text).find(|(_, octets)| *octets == start);
+            let line = at(line.map_or(1, |(line, _)| line));
+            let label = start.strip_prefix(BEGIN).unwrap_or_default();
+            let dashes = memchr::memmem::find(label, DASHES);
+            if dashes.is_some_and(|dashes| label.len() > dashes + DASHES.len()) {
+                let what = "something stands behind the BEGIN of a block";
+                line(what.to_owned(), "begin a new line there")
+            } else {
+                let what = "the BEGIN of a block does not end with five dashes: the file may be cut off, or still \
+                            being written";
+                line(what.to_owned(), CUT)
+            }
+        }
+        Error::Base64Decode(_) => {
+            let (line, label) = undecodable(text).unwrap_or((1, "?".into()));
+            let what = format!("the block {label} that begins here is not sound base64");
+            at(line)(what, "characters are missing or wrong; copy it anew")
+        }
+        // None of them comes of a text of this size.
+        _ => at(1)("the file is not sound PEM".to_owned(), CUT),
+    }
+}
+
+/// Where the first block begins that is no base64, and its label.
+fn undecodable(text: &[u8]) -> Option<(usize, String)> {
+    let mut begin = None;
+    let mut content = Vec::new();
+    for (line, octets) in lines(text) {
+        if let Some(label) = octets.strip_prefix(BEGIN) {
+            let label = label.strip_suffix(DASHES).unwrap_or(label);
+            begin = Some((line, String::from_utf8_lossy(label).into_owned()));
+            content.clear();
+        } else if octets.starts_with(END) {
+            if BASE64.decode(&content).is_err() && begin.is_some() {
+                return begin;
+            }
+            begin = None;
+        } else {
+            content.extend(octets.iter().filter(|octet| !octet.is_ascii_whitespace()));
+        }
+    }
+    None
 }
 
 /// Whether a BEGIN stands behind something else in the line `octets`; one in a comment is meant to.
@@ -263,6 +336,59 @@ mod tests {
             lines + 1
         );
         assert_eq!(found, Err(expected));
+    }
+
+    /// The parser's own words are numbers of octets: `[67, 69, 82, …]` for CERTIFICATE.
+    #[test]
+    fn a_file_that_is_cut_is_told_in_words() {
+        let (one, two) = (fixture("ca"), fixture("stranger"));
+        let lines = one.lines().count();
+        let without_end = |text: &str| text.replace("-----END CERTIFICATE-----\n", "");
+        let second = lines + 1;
+        let (cut, part) = (
+            "the file is cut off, or still being written",
+            "the file may be cut off",
+        );
+        let end = "the block CERTIFICATE has no END";
+        let base64 = "the block CERTIFICATE that begins here is not sound base64";
+        let other = format!(
+            ", line {lines}: this END is not that of the block CERTIFICATE, which begins in line 1"
+        );
+        let dashes = "the BEGIN of a block does not end with five dashes";
+        let behind = "something stands behind the BEGIN of a block";
+        let rows = [
+            (without_end(&one), format!(", line 1: {end}: {cut}")),
+            (
+                format!("{one}{}", without_end(&two)),
+                format!(", line {second}: {end}: {cut}"),
+            ),
+            (
+                one.replace("ICATE-----\n", "IC"),
+                format!(", line 1: {dashes}: {part}, or still being written"),
+            ),
+            (one.replace("END CERTIFICATE", "END CERTIFICATES"), other),
+            (one.replacen('\n', "", 1), format!(", line 1: {behind}")),
+            (
+                one.replacen("\nMI", "\nM*", 1),
+                format!(", line 1: {base64}"),
+            ),
+            (
+                format!("{one}{}", two.replacen("\nMI", "\nM*", 1)),
+                format!(", line {second}: {base64}"),
+            ),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(count(&text), Err(expected), "{text}");
+        }
+        let directory = TemporaryDirectory::new("pem");
+        directory.write(
+            "a.key",
+            b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIO",
+        );
+        let fault = key(&directory.path().join("a.key")).expect_err("a cut key");
+        let told = format!("line 1: the block PRIVATE KEY has no END: {cut}");
+        assert!(fault.message.ends_with(&told), "{}", fault.message);
+        assert_eq!(fault.help.as_deref(), Some(CUT));
     }
 
     #[test]
