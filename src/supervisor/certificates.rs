@@ -64,7 +64,7 @@ impl Certificates {
         let now = Instant::now();
         if now >= self.next {
             self.next = now + if is_watching { LOOK_WATCHING } else { LOOK };
-            of_files(generation).for_each(look_at);
+            look_at_all(of_files(generation)).iter().for_each(Told::log);
         }
         if is_due(&mut self.next_warning, now) {
             let warnings = warnings_of_files(generation);
@@ -86,20 +86,48 @@ fn is_due(next: &mut Instant, now: Instant) -> bool {
     is_due
 }
 
-/// Reads the files of `terminator` again if they have changed, and tells the operator.
-fn look_at(terminator: &Arc<Terminator>) {
+/// What the operator is told of files that have changed.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Renewed(String),
+    Failed(String),
+}
+
+impl Told {
+    fn log(&self) {
+        match self {
+            Self::Renewed(text) => diagnostic::info(format_args!("{text}")),
+            Self::Failed(text) => diagnostic::error(format_args!("{text}")),
+        }
+    }
+}
+
+/// Reads the files of `terminators` again that have changed. Returns what to tell of them, each once: several
+/// terminators may be made of one file.
+fn look_at_all<'a>(terminators: impl Iterator<Item = &'a Arc<Terminator>>) -> Vec<Told> {
+    let mut all = Vec::new();
+    for told in terminators.filter_map(look_at) {
+        if !all.contains(&told) {
+            all.push(told);
+        }
+    }
+    all
+}
+
+/// Reads the files of `terminator` again if they have changed. Returns what to tell the operator.
+fn look_at(terminator: &Arc<Terminator>) -> Option<Told> {
     match terminator.look() {
-        Looked::Same => {}
+        Looked::Same => None,
         Looked::Renewed => {
             let facts = CertificateFacts::of(terminator);
             let described = facts.map(|facts| facts.describe()).unwrap_or_default();
-            diagnostic::info(format_args!("read again: {described}"));
+            Some(Told::Renewed(format!("read again: {described}")))
         }
         Looked::Failed(Fault { message, help, .. }) => {
             let help = help.map(|help| format!(" ({help})")).unwrap_or_default();
-            diagnostic::error(format_args!(
+            Some(Told::Failed(format!(
                 "{message}{help}; what was read before is served on"
-            ));
+            )))
         }
     }
 }
@@ -128,6 +156,7 @@ fn issued_warning(doubt: &Fault, state: &State) -> String {
 }
 
 /// What an operator is told of a certificate.
+#[derive(PartialEq, Eq)]
 pub(crate) struct CertificateFacts {
     path: String,
     facts: Facts,
@@ -135,11 +164,21 @@ pub(crate) struct CertificateFacts {
     ends: SystemTime,
 }
 
-/// The certificates of a generation, as they are now.
+/// The certificates of a generation, as they are now, each once.
 pub(crate) fn facts(generation: &Generation) -> Vec<CertificateFacts> {
-    of_files(generation)
-        .filter_map(CertificateFacts::of)
-        .collect()
+    facts_of(of_files(generation))
+}
+
+/// The certificates of `terminators`. One that several show is there once; two are there of a file that some of them
+/// have read before it was renewed.
+fn facts_of<'a>(terminators: impl Iterator<Item = &'a Arc<Terminator>>) -> Vec<CertificateFacts> {
+    let mut all = Vec::new();
+    for facts in terminators.filter_map(CertificateFacts::of) {
+        if !all.contains(&facts) {
+            all.push(facts);
+        }
+    }
+    all
 }
 
 /// What an operator is told of the certificate in `file`, if servers of `generation` show it.
@@ -227,7 +266,38 @@ impl CertificateFacts {
 mod tests {
     use super::*;
     use crate::acme::Stage;
+    use crate::config::model::{Tls, TlsVersions};
+    use crate::test_support::TemporaryDirectory;
     use crate::tls::Part;
+
+    /// Each terminator of the file told of it: four identical lines.
+    #[test]
+    fn a_file_of_several_terminators_is_told_once() {
+        let directory = TemporaryDirectory::new("certificates");
+        let fixture = |name: &str| std::fs::read(format!("tests/fixtures/tls/{name}")).expect("it");
+        let write = |name: &str| {
+            directory.write("a.pem", &fixture(&format!("{name}.pem")));
+            directory.write("a.key", &fixture(&format!("{name}.key")));
+        };
+        write("localhost");
+        let settings = |tls12| Tls {
+            certificate: directory.path().join("a.pem"),
+            key: directory.path().join("a.key"),
+            versions: TlsVersions { tls12, tls13: true },
+            ..Tls::default()
+        };
+        let terminator = |tls12| Terminator::new(&settings(tls12), &Arc::default());
+        let all = [false, true].map(|tls12| Arc::new(terminator(tls12).expect("sound files")));
+        assert_eq!(facts_of(all.iter()).len(), 1);
+        assert_eq!(look_at_all(all.iter()), []);
+        directory.write("a.pem", b"garbage");
+        let told = look_at_all(all.iter());
+        assert!(matches!(told.as_slice(), [Told::Failed(_)]), "{told:?}");
+        write("other");
+        let told = look_at_all(all.iter());
+        assert!(matches!(told.as_slice(), [Told::Renewed(_)]), "{told:?}");
+        assert_eq!(facts_of(all.iter()).len(), 1);
+    }
 
     #[test]
     fn a_warning_is_due_once_a_day() {
