@@ -13,6 +13,7 @@ use super::record::{Record, Standing};
 use super::registration::Registration;
 use super::storage::{self, StorageError};
 use crate::disk::{self, Access};
+use crate::http::date::iso;
 use crate::log::diagnostic;
 use crate::tls;
 
@@ -73,19 +74,32 @@ impl Attempt<'_> {
             replaces: replaces.filter(|_| has_info),
             refusals: record.refusals,
         };
-        let begun = match &record.begun {
-            Some(begun) => begun.clone(),
-            None => {
-                let begun = order::begin(&authority, &wish).await?;
-                record.begun = Some(begun.clone());
-                self.keep(record).await?;
-                begun
+        loop {
+            // What a new order yields is taken as it is: if it seems to have expired, the clock here is wrong.
+            let date = record.begun.is_some().then(SystemTime::now);
+            let begun = match &record.begun {
+                Some(begun) => begun.clone(),
+                None => {
+                    let begun = order::begin(&authority, &wish).await?;
+                    record.begun = Some(begun.clone());
+                    self.keep(record).await?;
+                    begun
+                }
+            };
+            let text = order::complete(&authority, &begun, &wish, self.answers).await?;
+            let (file, names) = (self.file.to_owned(), self.names.to_vec());
+            let put = move || put(&file, &names, &text, date);
+            match self.registration.on_disk(put).await?? {
+                Put::Done(standing) => return Ok(standing),
+                Put::Outdated(why) => {
+                    let names = self.names.join(", ");
+                    diagnostic::warn(format_args!(
+                        "acme: {names}: the order that was resumed is given up, and another one made: {why}"
+                    ));
+                    record.begun = None;
+                }
             }
-        };
-        let text = order::complete(&authority, &begun, &wish, self.answers).await?;
-        let (file, names) = (self.file.to_owned(), self.names.to_vec());
-        let put = move || put(&file, &names, &text);
-        self.registration.on_disk(put).await?
+        }
     }
 
     /// Asks the CA when the certificate of `standing` is to be renewed (RFC 9773), if the CA offers that.
@@ -136,23 +150,94 @@ impl Attempt<'_> {
     }
 }
 
-/// Writes the certificate that the CA has issued to `file`, if it is for `names` and fits its key.
-fn put(file: &Path, names: &[String], text: &str) -> Result<Standing, Fault> {
+/// What came of a certificate that the CA has issued.
+#[derive(Debug)]
+enum Put {
+    Done(Standing),
+    /// It was not written, because of its dates.
+    Outdated(String),
+}
+
+/// Writes the certificate that the CA has issued to `file`, if it is for `names` and fits its key, and is valid at
+/// `date`, if that is given.
+fn put(file: &Path, names: &[String], text: &str, date: Option<SystemTime>) -> Result<Put, Fault> {
     let prepared =
         disk::prepare(file, text.as_bytes(), Access::Owner).map_err(StorageError::from)?;
-    tls::check_issued(prepared.path(), names).map_err(|fault| {
+    let issued = tls::check_issued(prepared.path(), names).map_err(|fault| {
         Fault::Nonsense(format!(
             "the CA has issued a certificate that cannot be used: {}",
             fault.message
         ))
     })?;
+    let dates = (issued.facts.not_before, issued.facts.not_after);
+    if let Some(why) = date.and_then(|date| outdated(dates, date)) {
+        return Ok(Put::Outdated(why));
+    }
     prepared.commit().map_err(StorageError::from)?;
     let unread = || StorageError::unread(file);
-    Ok(Standing::read(file, names).ok_or_else(unread)?)
+    Ok(Put::Done(Standing::read(file, names).ok_or_else(unread)?))
+}
+
+/// How far the clock of the CA may be ahead of this one.
+const CLOCK_DIFFERENCE: Duration = Duration::from_secs(60 * 60);
+
+/// Why a certificate that is valid from `begins` until `ends` is of no use at `date`.
+fn outdated((begins, ends): (SystemTime, SystemTime), date: SystemTime) -> Option<String> {
+    if date >= ends {
+        Some(format!("its certificate expired {}", iso(ends)))
+    } else if date + CLOCK_DIFFERENCE < begins {
+        Some(format!(
+            "its certificate is not valid before {}",
+            iso(begins)
+        ))
+    } else {
+        None
+    }
 }
 
 /// A moment as RFC 3339 writes it.
 fn moment(text: &str) -> Option<SystemTime> {
     let timestamp: jiff::Timestamp = text.parse().ok()?;
     Some(timestamp.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::TemporaryDirectory;
+
+    /// An order that was resumed late yielded a certificate that had expired, and counted as issued.
+    #[test]
+    fn a_certificate_that_has_expired_is_not_written() {
+        let directory = TemporaryDirectory::new("attempt");
+        let file = directory.path().join("a.pem");
+        let names = ["localhost".to_owned()];
+        let now = Some(SystemTime::now());
+        for (name, date, is_written) in [
+            ("expired", now, false),
+            ("early", now, false),
+            ("localhost", now, true),
+            ("expired", None, true),
+        ] {
+            let part =
+                |end: &str| std::fs::read_to_string(format!("tests/fixtures/tls/{name}.{end}"));
+            let text = part("pem").expect("a fixture") + &part("key").expect("a fixture");
+            let put = put(&file, &names, &text, date).expect("a certificate with its key");
+            assert_eq!(matches!(put, Put::Done(_)), is_written, "{name}: {put:?}");
+            assert_eq!(file.exists(), is_written, "{name}");
+            let _ = std::fs::remove_file(&file);
+        }
+    }
+
+    #[test]
+    fn the_clocks_may_differ_a_little() {
+        let begins = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let ends = begins + Duration::from_secs(1000);
+        let is_outdated = |date| outdated((begins, ends), date).is_some();
+        assert!(!is_outdated(begins) && !is_outdated(begins - CLOCK_DIFFERENCE));
+        assert!(is_outdated(
+            begins - CLOCK_DIFFERENCE - Duration::from_secs(1)
+        ));
+        assert!(is_outdated(ends) && !is_outdated(ends - Duration::from_secs(1)));
+    }
 }
