@@ -17,6 +17,7 @@ use rustix::process::Pid;
 use super::socket::{OtherUser, of_other_users, socket_path};
 use crate::log::diagnostic;
 use crate::log::line::is_format;
+use crate::reason::Reason;
 
 /// How long a server may take to tell something.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -90,15 +91,18 @@ pub(crate) fn exchange(config: &Path, command: Command<'_>) -> Result<String, Cl
     }
 }
 
-/// The sentence for a refusal that comes as a page for browsers: the server has read no request that could say what
-/// it wants, because the socket has as many clients as it may have. `None`: `content` is the sentence.
+/// The sentence for a refusal by the connection itself: the socket has as many clients as it may have, or the server has
+/// read no request that could say what it wants, and answers with a page for browsers. `None`: `content` is the
+/// sentence.
 pub(super) fn in_words(status: u16, content: &str) -> Option<String> {
     let is_page = content.starts_with("<!doctype html>");
+    let is_full = status == 503 && content.contains(Reason::TooManyConnections.id());
     let busy = "too many commands are under way at the control socket of the server; ask again when some have ended";
-    is_page.then(|| match status {
-        503 => busy.to_owned(),
-        _ => format!("the server answers {status} at its control socket"),
-    })
+    if is_full {
+        Some(busy.to_owned())
+    } else {
+        is_page.then(|| format!("the server answers {status} at its control socket"))
+    }
 }
 
 /// Sends the request, and returns the status and the content of the response.
