@@ -49,8 +49,12 @@ impl Uptake {
     /// has sent octets begins anew.
     ///
     /// # Errors
-    /// [`Elapsed`] if its time is over.
+    /// [`Elapsed`] if its time is over, and if the wait for [`next_look`](Self::next_look) has failed before that.
     pub(crate) fn look(&mut self, stream: &Stream, timeout: Duration) -> Result<(), Elapsed> {
+        if self.next_look() > deadline_after(Duration::ZERO) {
+            // It was too early: the system will not watch the socket, and no wait would end otherwise.
+            return Err(Elapsed);
+        }
         let untaken = stream.untaken();
         if untaken != self.untaken {
             self.untaken = untaken;
@@ -116,6 +120,18 @@ mod tests {
             })
             .expect("a loop");
         }
+    }
+
+    /// A wait that the system refuses is over at once: it would be asked for again and again otherwise.
+    #[test]
+    fn a_wait_that_fails_before_its_time_is_over() {
+        run(async move {
+            let (near, _far) = tcp_pair();
+            fill(&near).await;
+            let mut uptake = Uptake::begin(Duration::from_secs(3600));
+            assert_eq!(uptake.look(&near, TIMEOUT), Err(Elapsed));
+        })
+        .expect("a loop");
     }
 
     /// Once the peer has taken everything, its time is not prolonged.
