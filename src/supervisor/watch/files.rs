@@ -84,7 +84,12 @@ impl Files {
         let mut new = self.texts.iter().filter(|(path, _)| !known.has(path));
         let is_as_read = |(path, text): (&PathBuf, &Option<String>)| {
             // A FIFO or a device has given what it had: reading it again would wait, or find nothing.
-            let is_other = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+            let metadata = fs::metadata(path);
+            if text.is_none() && metadata.as_ref().is_ok_and(fs::Metadata::is_dir) {
+                // It was missing, and is to be a directory.
+                return false;
+            }
+            let is_other = metadata.is_ok_and(|metadata| !metadata.is_file());
             let now = || read_file(path, MAX_SIZE).ok().map(byte_order_mark::without);
             is_other || now().and_then(|octets| String::from_utf8(octets).ok()) == *text
         };
@@ -239,6 +244,12 @@ mod tests {
              '/t' = { cgi = '.', script = 't.cgi' }\n";
         directory.write("sites/a.toml", named.as_bytes());
         let files = files(&directory, "sites/*.toml");
+        let came_meanwhile = || files.differ_from_what_was_read(&Look::default());
+        assert!(!came_meanwhile());
+        directory.write("sites/www/y", b"y");
+        assert!(came_meanwhile(), "a directory");
+        std::fs::remove_dir_all(directory.path().join("sites/www")).expect("it is ours");
+        assert!(!came_meanwhile());
         for name in [
             "e.html",
             "a.pem",
