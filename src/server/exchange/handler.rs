@@ -10,6 +10,7 @@ use super::rate::Gate;
 use super::route::Refusal;
 use super::{Answered, Exchange, admission, auth, compression};
 use crate::generation::Route;
+use crate::generation::policy::ServingPolicy;
 use crate::handlers::{Handler, WorkerState};
 use crate::http::framing::Framing;
 use crate::log::{diagnostic, secrets};
@@ -137,9 +138,11 @@ impl<'g> Exchange<'g, '_> {
         local: &WorkerState,
         content: impl ReadContent + Copy + 'c,
     ) -> Option<Answered<'g, 'c>> {
+        let (mut policy, mut route) = (self.policy, self.route());
         for _ in 0..MAX_LOCAL_REDIRECTS {
             let Some(head) = self.head.redirected(&target) else {
-                return Some(self.redirect_failed(&target, "is no path of this server"));
+                let why = "is no path of this server";
+                return Some(redirect_failed(policy, route, &target, why));
             };
             let connection = self.arrival.map(|arrival| arrival.connection);
             let (listening, listener) = (self.generation.at(self.listener), self.listener);
@@ -156,7 +159,8 @@ impl<'g> Exchange<'g, '_> {
             // It is the same exchange, whatever the policy of that route says of ids.
             next.marks = self.marks.clone();
             next.inherit(self);
-            self.led_to.push(Destination::of(next.policy));
+            (policy, route) = (next.policy, next.route());
+            self.led_to.push(Destination::of(policy));
             self.tell_local_redirect(&target, &next);
             let answer = next.answer_once(local, content).await;
             self.note.set(next.take_note());
@@ -169,7 +173,8 @@ impl<'g> Exchange<'g, '_> {
                 DuplexAnswer::LocalRedirect(further) => target = further,
             }
         }
-        Some(self.redirect_failed(&target, "is one local redirect too many"))
+        let why = "is one local redirect too many";
+        Some(redirect_failed(policy, route, &target, why))
     }
 
     /// The response of the server itself in place of a route's.
@@ -195,20 +200,6 @@ impl<'g> Exchange<'g, '_> {
         };
         Answered {
             response,
-            policy: self.policy,
-            route: self.route(),
-        }
-    }
-
-    /// The response where a local redirect of the code behind the route leads nowhere.
-    fn redirect_failed(&self, target: &str, why: &str) -> Answered<'g, 'static> {
-        let target = secrets::named(target);
-        diagnostic::error_of(
-            self.route().map_or_else(String::new, Route::to_string),
-            format_args!("the local redirect to \"{target}\" {why}"),
-        );
-        Answered {
-            response: Response::problem(Reason::LocalRedirectFailed),
             policy: self.policy,
             route: self.route(),
         }
@@ -268,6 +259,25 @@ fn answer_of<'g, 'c, P>(
 }
 
 /// The response where the request's content could not be read; `None` if the client has left.
+/// The response where the local redirect of the code behind `route`, to `target`, leads nowhere.
+fn redirect_failed<'g>(
+    policy: &'g ServingPolicy,
+    route: Option<&'g Route>,
+    target: &str,
+    why: &str,
+) -> Answered<'g, 'static> {
+    let target = secrets::named(target);
+    diagnostic::error_of(
+        route.map_or_else(String::new, Route::to_string),
+        format_args!("the local redirect to \"{target}\" {why}"),
+    );
+    Answered {
+        response: Response::problem(Reason::LocalRedirectFailed),
+        policy,
+        route,
+    }
+}
+
 fn unreadable_content(route: &Route, error: ContentError) -> Option<Response<'static>> {
     if matches!(error, ContentError::NotKept(_) | ContentError::Busy) {
         let chain = diagnostic::chain(&error);
