@@ -342,7 +342,7 @@ fn a_follower_that_reads_nothing_holds_no_stop_up() {
         started.elapsed() < Duration::from_secs(20),
         "grace is longer"
     );
-    server.wait_for_line(|line| line.contains("info: 1 connection was cut at the control socket"));
+    server.wait_for_line(|line| line.contains("info: 1 connection at the control socket was cut"));
     drop(follower);
 }
 

@@ -135,18 +135,25 @@ async fn run_commands(mut commands: Receiver<Command>, worker: &Rc<Worker>) {
 
 /// Tells of the connections that are left when the grace period is over.
 fn tell_what_is_cut(worker: &Worker) {
-    let cut = match worker.counters.open.read() {
-        0 => return,
-        1 => "1 connection was cut".to_owned(),
-        open => format!("{open} connections were cut"),
+    let open = worker.counters.open.read();
+    let (connections, were) = if open == 1 {
+        ("connection", "was")
+    } else {
+        ("connections", "were")
     };
+    if open == 0 {
+        return;
+    }
     if worker.name.is_of_control() {
         // No exchange of a client was cut, and `grace` has no part in it.
         diagnostic::info(format_args!(
-            "{cut} at the control socket: who follows the server there did not read the rest"
+            "{open} {connections} at the control socket {were} cut: the client (`tidegate log -f`, `tidegate top` or \
+             the live page) had not read everything"
         ));
     } else {
-        diagnostic::warn(format_args!("{cut} when the grace period was over"));
+        diagnostic::warn(format_args!(
+            "{open} {connections} {were} cut when the grace period was over"
+        ));
     }
 }
 
