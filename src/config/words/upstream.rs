@@ -84,10 +84,12 @@ pub(crate) fn parse_stream_target(text: &str) -> Result<ProxyTarget, Fault> {
     {
         let range = 0..scheme.len() + 3;
         let fault = Fault::new(range, "a stream carries octets, whatever they mean");
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        let authority = authority.rsplit('@').next().unwrap_or(authority);
         return Err(fault.help(if scheme.eq_ignore_ascii_case("https") {
-            format!("write \"tls://{rest}\", with the port")
+            format!("write \"tls://{authority}\", with the port")
         } else {
-            format!("write the address alone: \"{rest}\"")
+            format!("write the address alone: \"{authority}\"")
         }));
     }
     // An address without its port has the form of a name.
