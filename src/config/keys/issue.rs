@@ -25,7 +25,7 @@ impl<'a> Issuer<'a> {
     pub(super) fn of(acme: Option<&'a Acme>, root: &Section<'_>) -> Self {
         match acme {
             Some(acme) => Self::Known(acme),
-            None if root.misspells(ACME.key) => Self::Misspelt,
+            None if root.has(ACME.key) || root.misspells(ACME.key) => Self::Misspelt,
             None => Self::Absent,
         }
     }
