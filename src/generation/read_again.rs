@@ -15,3 +15,11 @@ pub(crate) enum ReadAgain {
     Passwords(PathBuf),
     ErrorPage(PathBuf),
 }
+
+impl ReadAgain {
+    /// Whether a generation holds what was read by itself, so that the generation before it still has the content of
+    /// before. What servers show and who may come in is renewed for all generations at once.
+    pub(crate) fn is_of_generation(&self) -> bool {
+        matches!(self, Self::Ca(_) | Self::OwnCertificate(_))
+    }
+}

@@ -164,6 +164,8 @@ pub(crate) struct Supervisor {
     predecessor: Predecessor,
     /// What ran before, while the current generation is not confirmed.
     trial: Option<Trial>,
+    /// The last reload was to be on trial, and changed nothing that could be taken back: to confirm it is no mistake.
+    is_trial_needless: bool,
     /// The stop that waits for `drain_delay`, if one does.
     leaving: Option<Leaving>,
     /// Whether a second signal has cut the stop short.
@@ -252,6 +254,7 @@ impl Supervisor {
             successor: None,
             predecessor,
             trial: None,
+            is_trial_needless: false,
             leaving: None,
             is_cut: false,
             retired: Retired::default(),

@@ -20,8 +20,8 @@ use crate::acme::StorageError;
 use crate::config::model::{Config, LogLevel};
 use crate::config::{self, Change, Checked, Inputs, Report, Strictness, Surroundings};
 use crate::control::{ControlReply, Submit};
-use crate::generation::Generation;
 use crate::generation::prepare::{Prepared, prepare};
+use crate::generation::{Generation, ReadAgain};
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::server::{exposed_files, run_tests};
@@ -171,10 +171,18 @@ impl Supervisor {
         let mut changes = self.apply(loaded.config, generation)?;
         // Files that hold something else, as a renewed certificate, change nothing that is on trial.
         let has_changed = !changes.iter().all(Change::needs_restart);
+        let may_go_back = has_changed
+            || self
+                .generation
+                .read_again()
+                .iter()
+                .any(ReadAgain::is_of_generation);
         changes.extend(read_again::changes(&self.generation));
+        let is_needless = self.trial.is_none() && !may_go_back;
+        self.is_trial_needless = confirm_within.is_some() && is_needless;
         let trial = match confirm_within {
             // With a trial that runs, it says anew how long that one waits.
-            Some(_) if self.trial.is_none() && !has_changed => OnTrial::Needless,
+            Some(_) if is_needless => OnTrial::Needless,
             Some(time) => self.begin_trial(previous, time),
             None => self.go_on_without_trial(has_changed),
         };
@@ -343,6 +351,14 @@ impl Supervisor {
                 Status::OK,
                 format!("confirmed: generation {} stays", self.number),
             ),
+            // A script that confirms each of its reloads need not know.
+            None if std::mem::take(&mut self.is_trial_needless) => (
+                Status::OK,
+                format!(
+                    "nothing had to be confirmed: generation {} stays",
+                    self.number
+                ),
+            ),
             None => (Status::CONFLICT, "nothing waits to be confirmed".to_owned()),
         };
         diagnostic::info(format_args!("`tidegate confirm`: {text}"));
@@ -395,7 +411,7 @@ impl Applied {
                 "it is taken back in {time:?} unless `tidegate confirm` comes first\n"
             )),
             OnTrial::Needless => text.push_str(
-                "the configuration is the one that ran before, so there is nothing to confirm\n",
+                "nothing has changed that could be taken back, so there is nothing to confirm\n",
             ),
             OnTrial::GoesOn => text.push_str(
                 "the reload on trial is still taken back unless `tidegate confirm` comes first\n",

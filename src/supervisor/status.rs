@@ -238,7 +238,12 @@ impl Facts {
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("process", process),
             ("generation", generation),
-            ("file", self.file.clone().unwrap_or_default() + differs),
+            (
+                "file",
+                self.file
+                    .as_ref()
+                    .map_or_else(String::new, |file| format!("{file}{differs}")),
+            ),
             ("control", self.control.clone().unwrap_or_default()),
             ("listeners", self.listeners.join(", ")),
         ];

@@ -521,6 +521,10 @@ fn a_reload_that_changes_nothing_is_no_trial() {
     let told = on_trial();
     assert!(told.contains("so there is nothing to confirm"), "{told}");
     assert!(!told.contains("is taken back") && !waits(), "{told}");
+    // Once: a script that confirms each of its reloads succeeds.
+    let confirm = || server.command_line(&["confirm"]);
+    assert!(ended_with(0, &confirm()).contains("nothing had to be confirmed"));
+    ended_with(1, &confirm());
     server.configure(numbered(2, "", FIRST, ""));
     let told = on_trial();
     assert!(told.contains("it is taken back in 3600s"), "{told}");

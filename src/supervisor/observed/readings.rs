@@ -116,7 +116,7 @@ impl Observed {
         lock(&self.reloads).take_back(reload);
     }
 
-    /// Whether the configuration that runs is the one of the file.
+    /// How the last reload has left the configuration that runs.
     pub(crate) fn standing(&self) -> Standing {
         lock(&self.reloads).standing()
     }

@@ -29,15 +29,15 @@ impl Outcome {
     }
 }
 
-/// Whether the configuration that runs is the one of the file, as the last reload has left it.
+/// How the last reload has left the configuration that runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It is, unless the file was changed since.
+    /// As that reload said, or as the process began.
     #[default]
     Applied,
-    /// The file was refused.
+    /// The reload was refused.
     Refused,
-    /// The file ran on trial, and was not confirmed.
+    /// It was on trial, and was not confirmed.
     TakenBack,
 }
 
