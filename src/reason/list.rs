@@ -408,7 +408,7 @@ reasons! {
             "Nothing, if it is seldom. Many at one route: it may be slow, so that clients give up."
         SendTimeout "send_timeout" - "connection_write_timeout"
             "The client took nothing for as long as send_timeout."
-            "Raise send_timeout, if clients on slow networks are to be served."
+            "Raise send_timeout, if clients that pause for longer are to be served."
         ContentBrokeOff "content_broke_off" - "http_response_incomplete"
             "The script or handler failed while its content was sent, and the connection was cut."
             "The diagnostic has its cause."

@@ -209,7 +209,7 @@ pub(crate) struct UpstreamTimeouts {
     pub(crate) connect: Duration,
     /// From the end of the request to the end of the response's head: 504.
     pub(crate) head: Duration,
-    /// Between two reads of content, and between two writes.
+    /// Between two reads of content, and how long the server may take nothing of a request.
     pub(crate) read: Duration,
 }
 

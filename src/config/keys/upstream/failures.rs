@@ -114,7 +114,7 @@ pub(super) const TIMEOUTS_SETTINGS: &[Setting<UpstreamTimeouts>] = &[
         key: "read",
         kind: Kind::Duration,
         default: "\"60s\"",
-        about: "between two reads of content, and between two writes: cut",
+        about: "between two reads of content, and how long the server may take nothing of a request: cut",
         translations: &[
             (
                 "proxy_read_timeout",
