@@ -152,11 +152,40 @@ impl LineFault {
     }
 }
 
-/// The lines of `text`, each with its number.
+/// The lines of `text`, each with its number. A CR alone ends a line, as it does for the parser.
 fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let lines = text.split(|octet| *octet == b'\n');
-    let lines = lines.map(<[u8]>::trim_ascii_end);
-    lines.enumerate().map(|(index, line)| (index + 1, line))
+    let mut rest = Some(text);
+    let mut number = 0;
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr::memchr2(b'\n', b'\r', text);
+        rest = end.map(|end| {
+            let behind = &text[end..];
+            behind.strip_prefix(b"\r\n").unwrap_or(&behind[1..])
+        });
+        number += 1;
+        Some((number, text[..end.unwrap_or(text.len())].trim_ascii_end()))
+    })
+}
+
+/// The most octets of a label that a message shows. The longest in use are half as long.
+const MAX_LABEL: usize = 40;
+
+/// The block with `label`, in words. A label that has the octets of a key in it, or may have them, is not shown.
+fn block_named(label: &[u8]) -> String {
+    let is_of_label = |octet: &u8| octet.is_ascii_uppercase() || b"0123456789 ".contains(octet);
+    let is_shown = (1..=MAX_LABEL).contains(&label.len()) && label.iter().all(is_of_label);
+    if is_shown {
+        format!("the block {}", String::from_utf8_lossy(label))
+    } else {
+        "the block".to_owned()
+    }
+}
+
+/// Whether something stands behind the label and the dashes in `rest`, which is behind BEGIN or END.
+fn has_more(rest: &[u8]) -> bool {
+    let dashes = memchr::memmem::find(rest, DASHES);
+    dashes.is_some_and(|dashes| rest.len() > dashes + DASHES.len())
 }
 
 /// The parser passes over a block whose BEGIN does not stand at the beginning of a line, and joins one that has
@@ -168,15 +197,18 @@ fn look_at_lines(text: &[u8]) -> Result<(), LineFault> {
     let fault = |line, what: String, help| Err(LineFault { line, what, help });
     let mut begun = None;
     for (line, octets) in lines(text) {
-        if octets.starts_with(BEGIN) {
+        if let Some(rest) = octets.strip_prefix(BEGIN) {
+            if has_more(rest) {
+                let what = "something stands behind the BEGIN of a block".to_owned();
+                return fault(line, what, "put a line break behind its five dashes");
+            }
             if let Some(before) = begun.replace(line) {
                 let what = format!("a block begins, and that of line {before} has no END");
                 return fault(line, what, "the file may be cut; copy it anew");
             }
         } else if let Some(rest) = octets.strip_prefix(END) {
             begun = None;
-            let label = memchr::memmem::find(rest, DASHES).unwrap_or(rest.len());
-            if rest[label..].len() > DASHES.len() {
+            if has_more(rest) {
                 let what = "something stands behind the END of a block".to_owned();
                 return fault(line, what, "begin a new line there");
             }
@@ -194,21 +226,17 @@ fn unsound(text: &[u8], error: &Error) -> LineFault {
     let at = |line| move |what: String, help| LineFault { line, what, help };
     match error {
         Error::MissingSectionEnd { end_marker } => {
-            let label = String::from_utf8_lossy(end_marker);
+            let block = block_named(end_marker);
             let begins = lines(text).filter(|(_, octets)| octets.starts_with(BEGIN));
             let begin = begins.last().map_or(1, |(line, _)| line);
             let mut after = lines(text).skip(begin);
             match after.find(|(_, octets)| octets.starts_with(END) && octets.ends_with(DASHES)) {
                 Some((line, _)) => at(line)(
-                    format!(
-                        "this END is not that of the block {label}, which begins in line {begin}"
-                    ),
+                    format!("this END is not that of {block}, which begins in line {begin}"),
                     "the words behind BEGIN and END are to be the same",
                 ),
                 None => at(begin)(
-                    format!(
-                        "the block {label} has no END: the file is cut off, or still being written"
-                    ),
+                    format!("{block} has no END: the file is cut off, or still being written"),
                     CUT,
                 ),
             }
@@ -217,20 +245,13 @@ fn unsound(text: &[u8], error: &Error) -> LineFault {
             let start = line.trim_ascii_end();
             let line = lines(text).find(|(_, octets)| *octets == start);
             let line = at(line.map_or(1, |(line, _)| line));
-            let label = start.strip_prefix(BEGIN).unwrap_or_default();
-            let dashes = memchr::memmem::find(label, DASHES);
-            if dashes.is_some_and(|dashes| label.len() > dashes + DASHES.len()) {
-                let what = "something stands behind the BEGIN of a block";
-                line(what.to_owned(), "begin a new line there")
-            } else {
-                let what = "the BEGIN of a block does not end with five dashes: the file may be cut off, or still \
-                            being written";
-                line(what.to_owned(), CUT)
-            }
+            let what = "the BEGIN of a block does not end with five dashes: the file may be cut off, or still \
+                        being written";
+            line(what.to_owned(), CUT)
         }
         Error::Base64Decode(_) => {
-            let (line, label) = undecodable(text).unwrap_or((1, "?".into()));
-            let what = format!("the block {label} that begins here is not sound base64");
+            let (line, block) = undecodable(text).unwrap_or((1, "a block".to_owned()));
+            let what = format!("{block} that begins here is not sound base64");
             at(line)(what, "characters are missing or wrong; copy it anew")
         }
         // None of them comes of a text of this size.
@@ -238,14 +259,14 @@ fn unsound(text: &[u8], error: &Error) -> LineFault {
     }
 }
 
-/// Where the first block begins that is no base64, and its label.
+/// Where the first block begins that is no base64, and the block in words.
 fn undecodable(text: &[u8]) -> Option<(usize, String)> {
     let mut begin = None;
     let mut content = Vec::new();
     for (line, octets) in lines(text) {
         if let Some(label) = octets.strip_prefix(BEGIN) {
             let label = label.strip_suffix(DASHES).unwrap_or(label);
-            begin = Some((line, String::from_utf8_lossy(label).into_owned()));
+            begin = Some((line, block_named(label)));
             content.clear();
         } else if octets.starts_with(END) {
             if BASE64.decode(&content).is_err() && begin.is_some() {
@@ -389,6 +410,76 @@ mod tests {
         let told = format!("line 1: the block PRIVATE KEY has no END: {cut}");
         assert!(fault.message.ends_with(&told), "{}", fault.message);
         assert_eq!(fault.help.as_deref(), Some(CUT));
+    }
+
+    /// The parser takes all that is before the last dashes of a line for the label, and the label was shown.
+    #[test]
+    fn no_message_shows_a_part_of_a_key() {
+        let directory = TemporaryDirectory::new("pem");
+        let path = directory.path().join("a.key");
+        let behind = "line 1: something stands behind the BEGIN of a block";
+        for name in [
+            "ca",
+            "client",
+            "early",
+            "expired",
+            "localhost",
+            "other",
+            "own",
+            "stranger",
+        ] {
+            let text = std::fs::read_to_string(format!("tests/fixtures/tls/{name}.key"));
+            let text = text.expect("a fixture");
+            let secret: String = text.lines().filter(|line| !line.starts_with('-')).collect();
+            let one_line = text.replace('\n', "");
+            let rows = [
+                (one_line.clone(), Some(behind)),
+                (text.replace('\n', " "), Some(behind)),
+                (text.replace('\n', "\\n"), Some(behind)),
+                (text.replacen('\n', "", 1), Some(behind)),
+                (text.replace('\n', "\r"), None),
+                (
+                    one_line.replacen("KEY-----", "KEY----", 1),
+                    Some("line 1: "),
+                ),
+                (one_line.replace("KEY-----", "KEY----"), Some("line 1: ")),
+                (one_line.replace("-----END", "----END"), Some("line 1: ")),
+                (
+                    one_line
+                        .replacen("KEY-----", "KEY", 1)
+                        .replace("-----END", ""),
+                    Some("line 1: "),
+                ),
+                (
+                    text.replace("-----END", "----END"),
+                    Some("line 1: the block "),
+                ),
+                (
+                    format!("\r\r{}", text.replacen('\n', "*\r", 2)),
+                    Some("line 3: "),
+                ),
+            ];
+            for (text, expected) in rows {
+                directory.write("a.key", text.as_bytes());
+                let faults = [
+                    key(&path).err(),
+                    certificates(Part::Certificate, &path).err(),
+                ];
+                let told = faults[0].as_ref().map(|fault| fault.message.clone());
+                let is_expected = match (&told, expected) {
+                    (Some(told), Some(expected)) => told.contains(expected),
+                    (told, expected) => told.is_none() && expected.is_none(),
+                };
+                assert!(is_expected, "{told:?} is not {expected:?}");
+                for fault in faults.into_iter().flatten() {
+                    let told = fault.message + &fault.help.unwrap_or_default();
+                    let mut parts = secret.as_bytes().windows(20);
+                    let shown =
+                        parts.find(|part| memchr::memmem::find(told.as_bytes(), part).is_some());
+                    assert_eq!(shown, None, "{told}");
+                }
+            }
+        }
     }
 
     #[test]
