@@ -4,7 +4,7 @@ use std::path::Path;
 
 use data_encoding::BASE64;
 use rustls::RootCertStore;
-use rustls::pki_types::pem::{Error, PemObject as _};
+use rustls::pki_types::pem::{Error, PemObject as _, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
 
@@ -195,26 +195,38 @@ fn has_more(rest: &[u8]) -> bool {
 /// The first line that is not as it should be.
 fn look_at_lines(text: &[u8]) -> Result<(), LineFault> {
     let fault = |line, what: String, help| Err(LineFault { line, what, help });
-    let mut begun = None;
+    let mut begun: Option<(usize, &[u8])> = None;
     for (line, octets) in lines(text) {
         if let Some(rest) = octets.strip_prefix(BEGIN) {
             if has_more(rest) {
                 let what = "something stands behind the BEGIN of a block".to_owned();
                 return fault(line, what, "put a line break behind its five dashes");
             }
-            if let Some(before) = begun.replace(line) {
+            if let Some((before, _)) = begun.replace((line, rest)) {
                 let what = format!("a block begins, and that of line {before} has no END");
                 return fault(line, what, "the file may be cut; copy it anew");
             }
         } else if let Some(rest) = octets.strip_prefix(END) {
-            begun = None;
             if has_more(rest) {
                 let what = "something stands behind the END of a block".to_owned();
                 return fault(line, what, "begin a new line there");
             }
+            if let Some((before, expected)) = begun.take()
+                && rest != expected
+                && let Some(label) = expected.strip_suffix(DASHES)
+            {
+                let block = block_named(label);
+                let what =
+                    format!("this END is not that of {block}, which begins in line {before}");
+                let help = "behind END there are to be the words of BEGIN, and five dashes";
+                return fault(line, what, help);
+            }
         } else if is_begin_elsewhere(octets) {
             let what = "the BEGIN of a block does not stand at the beginning of its line";
             return fault(line, what.to_owned(), "take away what stands before it");
+        } else if begun.is_some() && memchr::memmem::find(octets, END).is_some() {
+            let what = "the END of a block does not stand at the beginning of its line";
+            return fault(line, what.to_owned(), "begin a new line there");
         }
     }
     Ok(())
@@ -229,17 +241,10 @@ fn unsound(text: &[u8], error: &Error) -> LineFault {
             let block = block_named(end_marker);
             let begins = lines(text).filter(|(_, octets)| octets.starts_with(BEGIN));
             let begin = begins.last().map_or(1, |(line, _)| line);
-            let mut after = lines(text).skip(begin);
-            match after.find(|(_, octets)| octets.starts_with(END) && octets.ends_with(DASHES)) {
-                Some((line, _)) => at(line)(
-                    format!("this END is not that of {block}, which begins in line {begin}"),
-                    "the words behind BEGIN and END are to be the same",
-                ),
-                None => at(begin)(
-                    format!("{block} has no END: the file is cut off, or still being written"),
-                    CUT,
-                ),
-            }
+            at(begin)(
+                format!("{block} has no END: the file is cut off, or still being written"),
+                CUT,
+            )
         }
         Error::IllegalSectionStart { line } => {
             let start = line.trim_ascii_end();
@@ -249,32 +254,35 @@ fn unsound(text: &[u8], error: &Error) -> LineFault {
                         being written";
             line(what.to_owned(), CUT)
         }
-        Error::Base64Decode(_) => {
-            let (line, block) = undecodable(text).unwrap_or((1, "a block".to_owned()));
-            let what = format!("{block} that begins here is not sound base64");
-            at(line)(what, "characters are missing or wrong; copy it anew")
-        }
+        Error::Base64Decode(_) => match undecodable(text) {
+            Some((line, block)) => at(line)(
+                format!("{block} that begins here is not sound base64"),
+                "characters are missing or wrong; copy it anew",
+            ),
+            None => at(1)("the file is not sound PEM".to_owned(), CUT),
+        },
         // None of them comes of a text of this size.
         _ => at(1)("the file is not sound PEM".to_owned(), CUT),
     }
 }
 
-/// Where the first block begins that is no base64, and the block in words.
+/// Where the first block begins whose base64 the parser refuses, and the block in words.
 fn undecodable(text: &[u8]) -> Option<(usize, String)> {
     let mut begin = None;
-    let mut content = Vec::new();
+    let mut block = Vec::new();
     for (line, octets) in lines(text) {
         if let Some(label) = octets.strip_prefix(BEGIN) {
             let label = label.strip_suffix(DASHES).unwrap_or(label);
             begin = Some((line, block_named(label)));
-            content.clear();
-        } else if octets.starts_with(END) {
-            if BASE64.decode(&content).is_err() && begin.is_some() {
+            block.clear();
+        }
+        block.extend_from_slice(octets);
+        block.push(b'\n');
+        if octets.starts_with(END) {
+            let parsed = <(SectionKind, Vec<u8>)>::from_pem_slice(&block);
+            if begin.is_some() && matches!(parsed, Err(Error::Base64Decode(_))) {
                 return begin;
             }
-            begin = None;
-        } else {
-            content.extend(octets.iter().filter(|octet| !octet.is_ascii_whitespace()));
         }
     }
     None
@@ -375,6 +383,18 @@ mod tests {
         let other = format!(
             ", line {lines}: this END is not that of the block CERTIFICATE, which begins in line 1"
         );
+        let in_the_middle = |sound: &str, broken: &str| {
+            assert!(two.contains(sound), "{sound}");
+            format!("{one}{}{one}", two.replacen(sound, broken, 1))
+        };
+        let end_of_second = lines + two.lines().count();
+        let middle = format!(
+            ", line {end_of_second}: this END is not that of the block CERTIFICATE, which begins in line {second}"
+        );
+        let behind_base64 = format!(
+            ", line {}: the END of a block does not stand at the beginning of its line",
+            end_of_second - 1
+        );
         let dashes = "the BEGIN of a block does not end with five dashes";
         let behind = "something stands behind the BEGIN of a block";
         let rows = [
@@ -388,6 +408,27 @@ mod tests {
                 format!(", line 1: {dashes}: {part}, or still being written"),
             ),
             (one.replace("END CERTIFICATE", "END CERTIFICATES"), other),
+            (
+                in_the_middle("END CERTIFICATE", "END CERTIFICATES"),
+                middle.clone(),
+            ),
+            (
+                in_the_middle("END CERTIFICATE-", "END CERTIFICATE"),
+                middle.clone(),
+            ),
+            (in_the_middle("END CERTIFICATE", "END Certificate"), middle),
+            (in_the_middle("\n-----END", "-----END"), behind_base64),
+            (
+                in_the_middle("\nMI", "\nM*"),
+                format!(", line {second}: {base64}"),
+            ),
+            (
+                format!(
+                    "-----BEGIN A-----\nB: C\n-----END A-----\n{}",
+                    one.replacen("\nMI", "\nM*", 1)
+                ),
+                format!(", line 4: {base64}"),
+            ),
             (one.replacen('\n', "", 1), format!(", line 1: {behind}")),
             (
                 one.replacen("\nMI", "\nM*", 1),
