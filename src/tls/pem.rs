@@ -24,7 +24,8 @@ const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 
 /// The remedy for a file of which a part is missing.
-const CUT: &str = "copy it anew; who writes it should write beside it and rename, so that it is never seen in part";
+const CUT: &str =
+    "copy it again; a program that writes it should write another file beside it, and rename that";
 
 /// Labels by which OpenSSL knows a certificate: the one with what it is trusted for, and the one of old.
 const OTHER_LABELS: [&[u8]; 2] = [b"TRUSTED CERTIFICATE", b"X509 CERTIFICATE"];
@@ -204,7 +205,7 @@ fn look_at_lines(text: &[u8]) -> Result<(), LineFault> {
             }
             if let Some((before, _)) = begun.replace((line, rest)) {
                 let what = format!("a block begins, and that of line {before} has no END");
-                return fault(line, what, "the file may be cut; copy it anew");
+                return fault(line, what, "the file may be cut; copy it again");
             }
         } else if let Some(rest) = octets.strip_prefix(END) {
             if has_more(rest) {
@@ -257,7 +258,7 @@ fn unsound(text: &[u8], error: &Error) -> LineFault {
         Error::Base64Decode(_) => match undecodable(text) {
             Some((line, block)) => at(line)(
                 format!("{block} that begins here is not sound base64"),
-                "characters are missing or wrong; copy it anew",
+                "characters are missing or wrong; copy it again",
             ),
             None => at(1)("the file is not sound PEM".to_owned(), CUT),
         },
