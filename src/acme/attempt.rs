@@ -212,17 +212,18 @@ mod tests {
         let directory = TemporaryDirectory::new("attempt");
         let file = directory.path().join("a.pem");
         let names = ["localhost".to_owned()];
-        let now = Some(SystemTime::now());
-        for (name, date, is_written) in [
-            ("expired", now, false),
-            ("early", now, false),
-            ("localhost", now, true),
+        // 2050-01-01: the fixture `localhost` is valid then.
+        let date = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(2_524_608_000));
+        for (name, at, is_written) in [
+            ("expired", date, false),
+            ("early", date, false),
+            ("localhost", date, true),
             ("expired", None, true),
         ] {
             let part =
                 |end: &str| std::fs::read_to_string(format!("tests/fixtures/tls/{name}.{end}"));
             let text = part("pem").expect("a fixture") + &part("key").expect("a fixture");
-            let put = put(&file, &names, &text, date).expect("a certificate with its key");
+            let put = put(&file, &names, &text, at).expect("a certificate with its key");
             assert_eq!(matches!(put, Put::Done(_)), is_written, "{name}: {put:?}");
             assert_eq!(file.exists(), is_written, "{name}");
             let _ = std::fs::remove_file(&file);
