@@ -75,8 +75,6 @@ impl Attempt<'_> {
             refusals: record.refusals,
         };
         loop {
-            // What a new order yields is taken as it is: if it seems to have expired, the clock here is wrong.
-            let date = record.begun.is_some().then(SystemTime::now);
             let begun = match &record.begun {
                 Some(begun) => begun.clone(),
                 None => {
@@ -86,6 +84,10 @@ impl Attempt<'_> {
                     begun
                 }
             };
+            // The certificate of an order that is not old is taken as it is: if that seems to have expired, the clock
+            // here is wrong, and each try would make another order, until the CA refuses more.
+            let now = SystemTime::now();
+            let date = begun.is_old(now).then_some(now);
             let text = order::complete(&authority, &begun, &wish, self.answers).await?;
             let (file, names) = (self.file.to_owned(), self.names.to_vec());
             let put = move || put(&file, &names, &text, date);

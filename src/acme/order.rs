@@ -9,7 +9,7 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use data_encoding::BASE64;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
@@ -23,6 +23,7 @@ use super::client::Reply;
 use super::fault::Fault;
 use super::jose::base64url;
 use super::messages::{Authorization, AuthorizationStatus, Offer, Order, OrderStatus, Problem};
+use super::record::{moment, seconds};
 use crate::config::model::Challenge;
 use crate::runtime;
 use crate::tls::made::challenge_config;
@@ -42,6 +43,20 @@ pub(super) struct Begun {
     pub(super) url: String,
     /// The key of the certificate: PKCS #8 in base64.
     pub(super) key: String,
+    /// When it was begun, in seconds since 1970. The records of older versions do not say.
+    #[serde(default)]
+    pub(super) at: Option<u64>,
+}
+
+/// The age at which an order is old: its certificate may have been issued long ago.
+const OLD: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Begun {
+    /// Whether the order was begun long before `now`. An order whose age is not known is not old.
+    pub(super) fn is_old(&self, now: SystemTime) -> bool {
+        let age = self.at.map(|at| now.duration_since(moment(at)));
+        age.is_some_and(|age| age.is_ok_and(|age| age >= OLD))
+    }
 }
 
 /// What is ordered, and how.
@@ -80,6 +95,7 @@ pub(super) async fn begin(authority: &Authority, wish: &Wish) -> Result<Begun, F
     Ok(Begun {
         url: reply.location.ok_or_else(nonsense)?,
         key: BASE64.encode(key.serialized_der()),
+        at: Some(seconds(SystemTime::now())),
     })
 }
 

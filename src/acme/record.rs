@@ -172,13 +172,13 @@ fn left(until: u64, now: SystemTime, most: Duration) -> Duration {
     if left > most { Duration::ZERO } else { left }
 }
 
-fn moment(seconds: u64) -> SystemTime {
+pub(super) fn moment(seconds: u64) -> SystemTime {
     // Only a damaged file holds a number that no calendar has.
     let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
     time.unwrap_or(UNIX_EPOCH)
 }
 
-fn seconds(time: SystemTime) -> u64 {
+pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()
@@ -228,6 +228,7 @@ mod tests {
         let begun = Begun {
             url: "https://ca.example/1".to_owned(),
             key: String::new(),
+            at: None,
         };
         let mut record = Record {
             begun: Some(begun),

@@ -1,5 +1,11 @@
 //! Orders at a CA that is slow, refuses, or gives an order up.
 
+use data_encoding::BASE64;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::super::order::Begun;
+use super::super::record::seconds;
 use super::*;
 
 /// A response with `content`.
@@ -91,4 +97,52 @@ fn what_the_ca_says_to_a_challenge_is_told() {
     }));
     let fault = trial.attempt(&ca).expect_err("the CA does not decide");
     assert_eq!(fault.to_string(), "the CA refused (400): no more today");
+}
+
+/// An order of the CA that has issued a certificate which has expired, begun `age` ago.
+fn begun(ca: &Ca, age: Option<Duration>) -> Begun {
+    let key = PrivateKeyDer::from_pem_file(fixture("expired.key")).expect("a fixture");
+    let at = |age| SystemTime::now() - age;
+    Begun {
+        url: format!("https://localhost:{}/order/1", ca.address.port()),
+        key: BASE64.encode(key.secret_der()),
+        at: age.map(|age| seconds(at(age))),
+    }
+}
+
+/// With a clock that is wrong and a CA that is slow, each retry gave a sound order up and made another.
+#[test]
+fn only_an_old_order_is_given_up_for_its_dates() {
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    let mut status = "valid";
+    let mut trial = Trial::new();
+    let ca = Ca::start(Box::new(move |asked, address| {
+        if is_for(asked, "order") {
+            status = "processing";
+        }
+        if is_for(asked, "certificate") {
+            let chain = std::fs::read_to_string(fixture("expired.pem"));
+            return Some(Answer(200, String::new(), chain.expect("a fixture")));
+        }
+        let order = order(status, address);
+        let is_meant = is_for(asked, "order/1");
+        status = if is_meant { "valid" } else { status };
+        is_meant.then(|| says(&order, "Retry-After: 600\r\n"))?
+    }));
+    // The record of an older version does not say when the order was begun.
+    for age in [None, Some(Duration::ZERO), Some(23 * HOUR)] {
+        trial.record.begun = Some(begun(&ca, age));
+        trial.attempt(&ca).expect("the certificate is taken");
+        assert!(trial.certificate(&ca).exists());
+    }
+    assert_eq!(ca.count("order"), 0);
+    trial.record.begun = Some(begun(&ca, Some(25 * HOUR)));
+    let fault = trial.attempt(&ca).expect_err("the CA wants time");
+    assert!(fault.to_string().contains("took too long"), "{fault}");
+    assert_eq!(ca.count("order"), 1);
+    // The order that was made in its place is kept, and is not given up for its dates.
+    let next = trial.record.begun.as_mut().expect("another order");
+    next.key = begun(&ca, None).key;
+    trial.attempt(&ca).expect("the certificate is taken");
+    assert_eq!(ca.count("order"), 1);
 }
