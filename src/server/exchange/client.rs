@@ -22,6 +22,8 @@ use crate::http::forwarded::{self, ForwardedField, elements};
 ///
 /// An element that is no address, such as `unknown`, is a client whose address is not known. It is
 /// never taken for the proxy that passed it on.
+// On the path of every request.
+#[inline(always)]
 pub(crate) fn address(
     proxies: &Proxies,
     peer: ClientAddress,
@@ -30,6 +32,11 @@ pub(crate) fn address(
     if !is_trusted_proxy(proxies, peer) {
         return peer;
     }
+    address_behind(proxies, peer, fields)
+}
+
+/// [`address`], of a peer that is a trusted proxy.
+fn address_behind(proxies: &Proxies, peer: ClientAddress, fields: &Fields<'_>) -> ClientAddress {
     let chain = proxies.field.value(fields);
     let mut nearest = peer;
     for element in elements(&chain).rev() {

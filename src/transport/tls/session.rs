@@ -24,7 +24,7 @@ use super::about::About;
 use super::buffers::{self, Buffers, MAX_BEFORE, MAX_HELD, Outgoing, SHARE, next_share};
 use super::records::{MAX_RECORD, next_piece};
 use super::state::State;
-use crate::runtime::{Direction, Elapsed, Idle, Stream, Tick};
+use crate::runtime::{Direction, Elapsed, Stream, Tick};
 use crate::transport::received::{Received, receive_plain};
 
 /// A connection over TLS. Until its handshake is complete it carries octets as they are: a header of the
@@ -419,14 +419,6 @@ impl Session {
             self.send_before_wait(state, context);
         }
         self.stream.poll_ready(context, Direction::Read, deadline)
-    }
-
-    /// As [`Transport::poll_idle`](crate::transport::Transport::poll_idle).
-    pub(crate) fn poll_idle(&self, context: &mut Context<'_>, deadline: Tick) -> Poll<Idle> {
-        if self.begin_wait(context) {
-            return Poll::Ready(Idle::Readable);
-        }
-        self.stream.poll_idle(context, deadline)
     }
 
     /// Whether the next [`receive`](Self::receive) has something without a further octet from the socket.
