@@ -27,6 +27,7 @@ mod attempt;
 mod authority;
 mod client;
 mod command;
+mod epoch;
 mod fault;
 mod jose;
 mod keeper;

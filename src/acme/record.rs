@@ -2,10 +2,11 @@
 //! next.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::epoch::{moment, seconds};
 use super::fault::Fault;
 use super::order::{self, Begun};
 use super::schedule::{self, Chance};
@@ -172,20 +173,10 @@ fn left(until: u64, now: SystemTime, most: Duration) -> Duration {
     if left > most { Duration::ZERO } else { left }
 }
 
-pub(super) fn moment(seconds: u64) -> SystemTime {
-    // Only a damaged file holds a number that no calendar has.
-    let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
-    time.unwrap_or(UNIX_EPOCH)
-}
-
-pub(super) fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);

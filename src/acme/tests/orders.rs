@@ -4,8 +4,8 @@ use data_encoding::BASE64;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::super::epoch::seconds;
 use super::super::order::Begun;
-use super::super::record::seconds;
 use super::*;
 
 /// A response with `content`.
