@@ -73,7 +73,7 @@ pub(super) struct Facts {
     /// The process that an upgrade waits for.
     pub(super) successor: Option<u32>,
     pub(super) file: Option<String>,
-    /// Whether what runs is what the file says.
+    /// How the last reload has left it.
     pub(super) standing: Standing,
     pub(super) control: Option<String>,
     pub(super) listeners: Vec<String>,

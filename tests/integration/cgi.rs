@@ -212,6 +212,7 @@ fn where_a_local_redirect_leads_is_what_the_record_names() {
         "'/cgi' = {{ cgi = 'scripts' }}\n'/' = {{ files = 'www' }}\n\
          '/deny' = {{ respond = 'secret', deny = '127.0.0.1' }}\n\
          '/down' = {{ respond = 'closed', status = 503 }}\n\
+         '/out' = {{ cgi = 'scripts', headers = {{ X-Of = 'out' }} }}\n\
          '/slow' = {{ proxy = '{}' }}",
         upstream.url()
     );
@@ -223,6 +224,7 @@ fn where_a_local_redirect_leads_is_what_the_record_names() {
         ("down", "/down"),
         ("slow", "/slow"),
         ("twice", "/cgi/deny"),
+        ("circle", "/out/circle"),
     ] {
         let directory = site.directory();
         script(
@@ -242,6 +244,10 @@ fn where_a_local_redirect_leads_is_what_the_record_names() {
         let line = format!("/cgi/{name} {status} {rest}");
         server.wait_for_record(|record| record == line);
     }
+    // The last route answers one that leads nowhere.
+    let circle = get(&server, "/cgi/circle");
+    assert_eq!((circle.status, circle.field("X-Of")), (502, Some("out")));
+    server.wait_for_record(|record| record == "/cgi/circle 502 local_redirect_failed /out");
     // The client leaves before there is a response.
     let mut client = server.connect();
     client.send("GET /cgi/slow HTTP/1.1\r\nHost: h\r\n\r\n");

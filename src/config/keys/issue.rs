@@ -14,8 +14,8 @@ use crate::config::tree::section::Section;
 #[derive(Clone, Copy)]
 pub(super) enum Issuer<'a> {
     Known(&'a Acme),
-    /// The name of `[acme]` is misspelt, which is reported.
-    Misspelt,
+    /// `[acme]` has a mistake, be it in its name, which is reported.
+    Misread,
     /// There is no `[acme]`.
     Absent,
 }
@@ -25,7 +25,7 @@ impl<'a> Issuer<'a> {
     pub(super) fn of(acme: Option<&'a Acme>, root: &Section<'_>) -> Self {
         match acme {
             Some(acme) => Self::Known(acme),
-            None if root.has(ACME.key) || root.misspells(ACME.key) => Self::Misspelt,
+            None if root.has(ACME.key) || root.misspells(ACME.key) => Self::Misread,
             None => Self::Absent,
         }
     }
@@ -46,7 +46,7 @@ pub(super) fn complete(
     };
     let acme = match issuer {
         Issuer::Known(acme) => acme,
-        Issuer::Misspelt => return None,
+        Issuer::Misread => return None,
         Issuer::Absent => {
             let message = "`tls = \"acme\"` needs an `[acme]` table: who issues the certificate";
             let help = "write at the top of the main file:\n[acme]\ncontact = \"mailto:ops@example.com\"\nagree = true";

@@ -134,7 +134,7 @@ impl Reloads {
         self.was_refused
     }
 
-    /// Whether the configuration that runs is the one of the file.
+    /// How the last reload has left the configuration that runs.
     pub(super) fn standing(&self) -> Standing {
         self.standing
     }

@@ -596,7 +596,10 @@ fn a_reload_reads_the_files_again() {
     assert_eq!(server.connect().exchange(get("/")).status, 200);
     assert_eq!(upstream.connections(), 1);
     std::fs::copy(tls_fixture("other.pem"), &ca).expect("room");
-    ended_with(0, &reload());
+    // The generation before still has the old one, so that there is something to take back.
+    let told = ended_with(0, &server.command_line(&["reload", "--confirm", "1h"]));
+    assert!(told.contains("it is taken back in"), "{told}");
+    ended_with(0, &server.command_line(&["confirm"]));
     assert_eq!(
         server.connect().exchange(get("/")).status,
         502,
