@@ -390,6 +390,7 @@ impl Server {
 
     /// Kills the server, which cannot clean up, and starts another from the same file.
     pub(crate) fn kill_and_start_again(mut self) -> Self {
+        self.give_up_ports();
         self.child.kill().expect("it is our own child");
         self.child.wait().expect("it is our own child");
         let mut command = program();
@@ -497,6 +498,7 @@ impl Server {
     /// Stops the server, and waits until it has ended. Returns the lines of standard error and of
     /// standard output.
     pub(crate) fn stop(mut self) -> (Vec<String>, Vec<String>) {
+        self.give_up_ports();
         self.signal(Signal::TERM);
         let status = self.wait().expect("it is our own child");
         assert!(
@@ -509,6 +511,14 @@ impl Server {
 }
 
 impl Server {
+    /// Has clients speak plainly at the server's addresses, since what gets a port next may do so. This has to be
+    /// said while the server still runs: later the port may be that of another test's server.
+    fn give_up_ports(&self) {
+        for address in self.addresses_at("") {
+            note_scheme(address, false);
+        }
+    }
+
     /// Has the process that serves now stop: after an upgrade it is not our child. A server that hangs is
     /// not waited for.
     fn stop_successor(&self) {
@@ -523,9 +533,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Another server may get the port, and speak plainly.
-        for address in self.addresses_at("") {
-            note_scheme(address, false);
+        let is_running = matches!(self.child.try_wait(), Ok(None));
+        if is_running {
+            self.give_up_ports();
         }
         if std::thread::panicking() {
             self.stop_successor();
@@ -537,7 +547,7 @@ impl Drop for Server {
             );
             return;
         }
-        if matches!(self.child.try_wait(), Ok(None)) {
+        if is_running {
             self.signal(Signal::TERM);
             let status = self.wait().expect("it is our own child");
             assert!(
