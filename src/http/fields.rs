@@ -193,11 +193,13 @@ const fn token_bytes() -> [bool; 256] {
 }
 
 /// Whether applications take two names for the same: `X_Tenant` becomes the same variable as `X-Tenant` in
-/// CGI and in WSGI. If the operator sets or removes one, a client must not be able to send the other.
+/// CGI and in WSGI, and PHP takes `X.Tenant` for it, too. So all that is no letter and no digit counts as the same
+/// here. If the operator sets or removes one, a client must not be able to send the other.
 pub(crate) fn is_same_variable(name: &str, other: &str) -> bool {
     let folded = |byte: u8| match byte {
-        b'_' => b'-',
-        byte => byte.to_ascii_lowercase(),
+        b'0'..=b'9' | b'a'..=b'z' => byte,
+        b'A'..=b'Z' => byte.to_ascii_lowercase(),
+        _ => b'-',
     };
     name.len() == other.len() && name.bytes().map(folded).eq(other.bytes().map(folded))
 }
@@ -214,6 +216,17 @@ mod tests {
                 value: value.as_bytes(),
             })
             .collect()
+    }
+
+    /// `Remote.User` of a client told PHP who the user was.
+    #[test]
+    fn applications_tell_names_apart_by_letters_and_digits() {
+        for same in ["x-user-1", "X_User_1", "x.user.1", "X+User!1", "x~user`1"] {
+            assert!(is_same_variable("X-User-1", same), "{same}");
+        }
+        for other in ["X-User-2", "X-User1", "X-Used-1", "XAUser-1"] {
+            assert!(!is_same_variable("X-User-1", other), "{other}");
+        }
     }
 
     #[test]

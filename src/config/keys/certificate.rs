@@ -100,7 +100,7 @@ fn fields(node: Node<'_>) -> Option<Vec<(String, CertificateFact)>> {
 /// Reports the field of `key`, which applications would take for `other`.
 fn report_taken_for(key: &Key<'_>, other: &str) {
     let message = format!("applications take the field `{}` for `{other}`", key.name);
-    let help = "a dash, an underscore and the case of letters mean nothing to them".to_owned();
+    let help = "they tell names apart by letters and digits alone, in any case".to_owned();
     key.cx
         .report(Diagnostic::error(message).at(key.spot(), "").help(help));
 }

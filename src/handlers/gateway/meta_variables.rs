@@ -302,15 +302,17 @@ impl MetaVariables {
 
 /// Whether a field becomes a variable.
 ///
-/// `Proxy` does not: `HTTP_PROXY` means something else to many programs ("httpoxy"). A name with an
-/// underscore does not, because it could be taken for the name with a dash. Fields that other
-/// variables carry, or that concern the connection alone, do not either.
+/// `Proxy` does not: `HTTP_PROXY` means something else to many programs ("httpoxy"). A name that has anything but
+/// letters, digits and dashes does not, because a script could take it for another one: `X_User` becomes the same
+/// variable as `X-User`, and PHP makes `HTTP_X_USER` of `HTTP_X.USER`. Fields that other variables carry, or that
+/// concern the connection alone, do not either.
 fn is_passed(name: &str) -> bool {
     const WITHHELD: [&str; 3] = ["content-length", "content-type", "proxy"];
     let is_withheld = WITHHELD
         .iter()
         .any(|known| name.eq_ignore_ascii_case(known));
-    !is_withheld && !is_hop_by_hop(name) && !name.contains('_')
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !is_withheld && !is_hop_by_hop(name) && name.bytes().all(is_plain)
 }
 
 /// Appends `HTTP_ACCEPT_LANGUAGE` for `Accept-Language`.
@@ -548,6 +550,9 @@ mod tests {
             (&["Proxy: http://evil"], ""),
             (&["pROXY: http://evil"], ""),
             (&["X_A: 1"], ""),
+            // PHP reads it as `HTTP_X_A`.
+            (&["X.A: 1"], ""),
+            (&["X+A: 1", "X!A: 2", "X`A: 3"], ""),
             (
                 &["X-Forwarded_For: 1", "X-Forwarded-For: 2"],
                 "HTTP_X_FORWARDED_FOR=2",
