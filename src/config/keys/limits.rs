@@ -180,21 +180,30 @@ const LIMITS: &[Limit] = &[
         innermost: Level::Route,
         setting: Setting {
             key: "max_content",
-            kind: Kind::Size,
+            kind: Kind::Either(&[Kind::Size, Kind::Only(false)]),
             default: "\"16 MiB\"",
-            about: "bytes of a request's content: 413",
+            about: "bytes of a request's content: 413; 0: none at all, false: no limit",
             translations: &[
                 (
                     "client_max_body_size",
-                    "the setting is called `max_content`, in `[limits]`",
+                    "the setting is called `max_content`, in `[limits]`; no limit, nginx's 0, is false",
                 ),
                 (
                     "max_body",
                     "the setting is called `max_content`, in `[limits]`",
                 ),
             ],
-            read: |node, limits| set(&mut limits.max_content, node.size(MAX_CONTENT)),
-            show: |limits| Some(written::size(limits.max_content)),
+            read: |node, limits| {
+                let max = match node.value.get_ref().as_bool() {
+                    Some(false) => Some(*MAX_CONTENT.end()),
+                    _ => node.size(MAX_CONTENT),
+                };
+                set(&mut limits.max_content, max)
+            },
+            show: |limits| match limits.max_content {
+                max if max == *MAX_CONTENT.end() => Some("false".to_owned()),
+                max => Some(written::size(max)),
+            },
             ..Setting::BLANK
         },
     },
