@@ -8,6 +8,7 @@
 
 use super::level::Refinement;
 use super::setting::{Kind, Setting, Table, rows, show, walk};
+use super::target::warn_of_foreign;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
 use crate::config::model::{HeaderChanges, Policy, RequestText, TextPart};
@@ -236,8 +237,9 @@ fn fields(
             _ => vec![node],
         };
         let value = |node: Node<'_>| {
-            node.text()?
-                .parse(|value| parse_value(key.name, value, draft.message))
+            let text = node.text()?;
+            warn_of_foreign(&text);
+            text.parse(|value| parse_value(key.name, value, draft.message))
         };
         let values: Vec<RequestText> = values.into_iter().filter_map(value).collect();
         let Some(name) = name.filter(|name| is_new(&key, name, part, &mut draft.mentions)) else {

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::setting::{Kind, Setting, rows, set, show, walk};
+use super::target::warn_of_foreign;
 use super::verb::{Answer, VerbKeys};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::model::{HeaderChanges, Policy, RequestText, Respond, Route, Verb};
@@ -29,7 +30,11 @@ const SETTINGS: &[Setting<Respond>] = &[
         key: "respond",
         kind: Kind::Text,
         about: "this text, with variables as in `redirect`; `{{name}}` is no variable",
-        read: |node, respond| set(&mut respond.content, node.text()?.parse(parse_freely)),
+        read: |node, respond| {
+            let text = node.text()?;
+            warn_of_foreign(&text);
+            set(&mut respond.content, text.parse(parse_freely))
+        },
         show: |respond| Some(written::string(&respond.content.written)),
         ..Setting::BLANK
     },

@@ -7,9 +7,9 @@ use crate::config::complaint::suggest::nearest;
 use crate::config::model::{
     Capture, HeaderChanges, Policy, RequestText, Route, RoutePattern, Variable, Verb,
 };
-use crate::config::tree::node::Node;
+use crate::config::tree::node::{Node, Text};
 use crate::config::tree::section::Section;
-use crate::config::words::request_text::{VARIABLES, translated};
+use crate::config::words::request_text::{VARIABLES, find_foreign_in_free_text, translated};
 use crate::http::method::Method;
 
 /// The texts of a route that requests fill, each with the key that holds it.
@@ -145,6 +145,20 @@ fn report(
         let range = at..(at + written.len()).min(text.len());
         Err::<(), Fault>(Fault::new(range, message).help(help))
     });
+}
+
+/// Warns of a variable of another server in content or in the value of a field, where other braces and a `$` may
+/// stand: in content of several lines they are those of a script or of another file.
+pub(super) fn warn_of_foreign(text: &Text<'_>) {
+    if text.value.trim_end().contains('\n') {
+        return;
+    }
+    if let Some((range, ours)) = find_foreign_in_free_text(&text.value) {
+        let foreign = &text.value[range.clone()];
+        let message =
+            format!("`{foreign}` is sent as it stands: it is a variable of another server");
+        text.warn(range, message, format!("write `{ours}`"));
+    }
 }
 
 /// Reports names of a route's path in the `headers` of a level that has no path, and takes those fields out

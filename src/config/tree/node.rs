@@ -400,4 +400,15 @@ impl Text<'_> {
         };
         parser(&self.value).map_err(fault).ok()
     }
+
+    /// Warns of the part of the text at `range`.
+    pub(crate) fn warn(&self, range: Range<usize>, message: String, help: String) {
+        let cx = self.node.cx;
+        let span = cx.part(self.node.value.span(), &self.value, range);
+        cx.report(
+            Diagnostic::warning(message)
+                .at(cx.spot(span), "")
+                .help(help),
+        );
+    }
 }

@@ -246,6 +246,10 @@ fn parse_host_with(text: &str, remedies: &Remedies) -> Result<HostPattern, Fault
     if text == "*" {
         return Err(Fault::new(whole, "`*` is not a host").help(remedies.any));
     }
+    // nginx's `server_name _`, the name that no request has.
+    if text == "_" {
+        return Err(Fault::new(whole, "`_` is not a host").help(remedies.any));
+    }
     if let Some(address) = text.strip_prefix('[') {
         return parse_ipv6_host(text, address);
     }

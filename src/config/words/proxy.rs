@@ -22,6 +22,11 @@ pub(crate) fn parse_host_field(text: &str) -> Result<HostField, Fault> {
         let message = format!("`{}` is no host", text.escape_debug());
         return Err(fault(message).help(format!("did you mean \"{meant}\"?")));
     }
+    // `$host` of nginx is a host by its syntax (RFC 3986 §3.2.2).
+    if text.contains('$') {
+        let message = format!("`{}` cannot be a `Host`", text.escape_debug());
+        return Err(fault(message).help(HOST_HELP));
+    }
     parse_sent_host(text)
         .map(HostField::Set)
         .map_err(|fault| fault.help(HOST_HELP))

@@ -9,6 +9,8 @@
 //!
 //! Whether a route has the parameters is for the caller to check.
 
+use std::ops::Range;
+
 use super::pattern::is_name;
 use crate::config::complaint::fault::Fault;
 use crate::config::model::{RequestText, TextPart, Variable};
@@ -133,14 +135,36 @@ pub(crate) fn translated(name: &str) -> Option<&'static str> {
 
 /// Refuses what is a variable of another server.
 pub(super) fn refuse_foreign(text: &str) -> Result<(), Fault> {
-    for (foreign, ours) in TRANSLATIONS {
-        if let Some(at) = find_word(text, foreign) {
-            let range = at..at + foreign.len();
+    match find_foreign(text, |_| true) {
+        Some((range, ours)) => {
+            let foreign = &text[range.clone()];
             let message = format!("`{foreign}` is a variable of another server");
-            return Err(Fault::new(range, message).help(format!("write `{ours}`")));
+            Err(Fault::new(range, message).help(format!("write `{ours}`")))
         }
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Where a variable of another server stands in a text that [`parse_freely`] reads, and what to write in its place.
+/// It is sent as it stands there. `$1` may be a price, and a name in braces is a variable that is not known.
+pub(crate) fn find_foreign_in_free_text(text: &str) -> Option<(Range<usize>, &'static str)> {
+    find_foreign(text, |foreign| {
+        foreign != "$1" && (foreign.starts_with('$') || foreign.contains('.'))
+    })
+}
+
+/// Where a variable of another server stands in `text`, of those that `is_wanted` wants, and what to write in its place.
+fn find_foreign(
+    text: &str,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Option<(Range<usize>, &'static str)> {
+    let mut wanted = TRANSLATIONS
+        .iter()
+        .filter(|(foreign, _)| is_wanted(foreign));
+    wanted.find_map(|(foreign, ours)| {
+        let at = find_word(text, foreign)?;
+        Some((at..at + foreign.len(), *ours))
+    })
 }
 
 /// Where `word` stands in `text` without a longer name behind it: `$host` does not stand in `$hostname`.
