@@ -78,7 +78,7 @@ impl Admission {
             && policy.limits.max_rate_out.is_none();
         let rates = || {
             let rates = policy.rates.iter().map(|name| carryover.rate(name));
-            let leaves = |name: &str| !changes.drops(name.as_bytes(), Scope::Any);
+            let leaves = |name: &str| !changes.drops_of_all(name);
             (!policy.rates.is_empty()).then(|| Rates::new(rates.collect(), leaves))
         };
         (!is_for_all).then(|| Self {
@@ -94,17 +94,70 @@ impl Admission {
 #[derive(Debug, Default)]
 struct FieldChanges {
     /// Names of fields to drop, in any case: those to remove, and those to set.
-    dropped: Vec<(String, Scope)>,
+    dropped: Vec<(String, Reach)>,
     /// Encoded lines to append to every answer.
-    appended: Vec<(FieldLines, Scope)>,
+    appended: Vec<(FieldLines, Reach)>,
     /// The line of an `ETag` among them that is strong, and the same tag as a weak one.
     weakened: Option<(FieldLines, FieldLines)>,
     /// Fields to append to every answer, whose values each request fills.
-    filled: Vec<(String, Template, Scope)>,
+    filled: Vec<(String, Template, Reach)>,
     /// How many segments of a path the pattern of the route covers.
     covered_segments: usize,
     /// The value to merge into `Vary`.
     vary: Option<String>,
+}
+
+/// Which answers a field of the operator's stands on.
+#[derive(Clone, Copy, Debug)]
+struct Reach {
+    /// Those of this scope and of every later one.
+    least: Scope,
+    /// Whether it stands on no answer that says that a request failed: caches would keep the failure as long as what
+    /// the field is meant for.
+    spares_errors: bool,
+}
+
+impl Reach {
+    /// The reach of the field `name` with that value; `None`: it is removed.
+    fn of_field(name: &str, value: Option<&str>) -> Self {
+        let is_freshness = value.is_some_and(|value| lets_keep(name, value));
+        Self {
+            least: Scope::of_field(name),
+            spares_errors: is_freshness,
+        }
+    }
+
+    fn covers(self, answer: AnswerKind) -> bool {
+        self.least <= answer.scope && !(self.spares_errors && answer.is_error)
+    }
+}
+
+/// Whether a field lets caches keep an answer without asking: `Cache-Control` with an age above 0, unless it forbids
+/// that in another word (RFC 9111 §5.2.2), or `Expires` with a date (§5.3).
+fn lets_keep(name: &str, value: &str) -> bool {
+    if name.eq_ignore_ascii_case("Expires") {
+        return HttpDate::parse(value.as_bytes()).is_some();
+    }
+    if !name.eq_ignore_ascii_case("Cache-Control") {
+        return false;
+    }
+    let directives = list::elements(value.as_bytes()).map(<[u8]>::to_ascii_lowercase);
+    let directives: Vec<Vec<u8>> = directives.collect();
+    let has_age = directives.iter().any(|directive| {
+        let age = directive.strip_prefix(b"max-age=");
+        let age = age.or_else(|| directive.strip_prefix(b"s-maxage="));
+        age.is_some_and(|age| !matches!(age, b"0" | b"\"0\""))
+    });
+    let forbids = |directive: &Vec<u8>| matches!(&**directive, b"no-store" | b"no-cache");
+    has_age && !directives.iter().any(forbids)
+}
+
+/// What decides which of the operator's fields an answer carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AnswerKind {
+    pub(crate) scope: Scope,
+    /// Whether its status says that the request failed.
+    pub(crate) is_error: bool,
 }
 
 /// The answers that a field is for. A field that describes a representation would be wrong on an
@@ -242,18 +295,19 @@ impl ServingPolicy {
     }
 
     /// This policy, of a route that `verb` answers.
-    pub(super) fn with_verb(self, verb: &Verb) -> Self {
-        let proxy_status = matches!(verb, Verb::Proxy(proxy) if proxy.proxy_status);
-        Self {
-            proxy_status,
-            ..self
+    pub(super) fn with_verb(mut self, verb: &Verb) -> Self {
+        self.proxy_status = matches!(verb, Verb::Proxy(proxy) if proxy.proxy_status);
+        if let (Verb::Respond(_), Some(changes)) = (verb, &mut self.changes) {
+            // A status of the operator's own choice, and what is to be said with it.
+            changes.stop_sparing_errors();
         }
+        self
     }
 
     /// Whether an answer may carry the server's own line with this name.
     pub(crate) fn leaves(&self, name: &str) -> bool {
         let mut changes = self.changes.iter();
-        !changes.any(|changes| changes.drops(name.as_bytes(), Scope::Any))
+        !changes.any(|changes| changes.drops_of_all(name))
     }
 
     /// Has every response say that it depends on the fields of these names (RFC 9110 §12.5.5).
@@ -308,17 +362,17 @@ impl ServingPolicy {
         filled.any(|(_, value, _)| value.has(&Part::Scheme))
     }
 
-    /// Returns `fields` of an answer of `scope` with the operator's changes. `values` are those of the
+    /// Returns `fields` of such an answer with the operator's changes. `values` are those of the
     /// request; `None`: it could not be read, so that fields that say something of it are left out.
     pub(crate) fn change_fields<'a>(
         &self,
         fields: Octets<'a>,
-        scope: Scope,
+        answer: AnswerKind,
         values: Option<&Values<'_>>,
     ) -> Octets<'a> {
         match &self.changes {
             None => fields,
-            Some(changes) => changes.apply(&fields, scope, values),
+            Some(changes) => changes.apply(&fields, answer, values),
         }
     }
 
@@ -340,15 +394,16 @@ impl FieldChanges {
         // not told sends one client the representation for another. So `set` adds to it.
         let is_vary = |name: &str| name.eq_ignore_ascii_case("Vary");
         let set = || headers.set.iter().filter(|(name, _)| !is_vary(name));
-        let scoped = |name: &String| (name.clone(), Scope::of_field(name));
+        let removed = |name: &String| (name.clone(), Reach::of_field(name, None));
+        let replaced = |(name, value): &(String, RequestText)| (name.clone(), reach(name, value));
         let given = || set().chain(&headers.add);
         let line = |(name, value): &(String, RequestText)| {
             let line = FieldLines::new().with(name, value.as_plain()?);
-            Some((line, Scope::of_field(name)))
+            Some((line, reach(name, value)))
         };
         let filled = |(name, value): &(String, RequestText)| {
-            let value = value.as_plain().is_none().then(|| value.resolved(pattern));
-            Some((name.clone(), value?, Scope::of_field(name)))
+            let template = value.as_plain().is_none().then(|| value.resolved(pattern));
+            Some((name.clone(), template?, reach(name, value)))
         };
         let vary = headers.set.iter().find(|(name, _)| is_vary(name));
         let is_strong_tag = |(name, value): &&(String, RequestText)| {
@@ -362,9 +417,8 @@ impl FieldChanges {
         Self {
             weakened: given().find(is_strong_tag).map(weakened),
             dropped: set()
-                .map(|(name, _)| name)
-                .chain(&headers.remove)
-                .map(scoped)
+                .map(replaced)
+                .chain(headers.remove.iter().map(removed))
                 .collect(),
             appended: given().filter_map(line).collect(),
             filled: given().filter_map(filled).collect(),
@@ -373,21 +427,26 @@ impl FieldChanges {
         }
     }
 
-    /// The field lines `fields` of an answer of `scope`, changed.
-    fn apply(&self, fields: &[u8], scope: Scope, values: Option<&Values<'_>>) -> Octets<'static> {
+    /// The field lines `fields` of such an answer, changed.
+    fn apply(
+        &self,
+        fields: &[u8],
+        answer: AnswerKind,
+        values: Option<&Values<'_>>,
+    ) -> Octets<'static> {
         let mut changed = FieldLines::new();
         let mut vary = Vec::new();
         for line in lines_of(fields) {
             let (name, value) = name_and_value(line);
             if self.vary.is_some() && name.eq_ignore_ascii_case(b"Vary") {
                 vary.push(value);
-            } else if !self.drops(name, scope) {
+            } else if !self.drops(name, answer) {
                 changed.extend(line);
             }
         }
         let weakened = self.weakened.as_ref().filter(|_| has_codings(fields));
         let appended = self.appended.iter();
-        for (lines, _) in appended.filter(|(_, least)| *least <= scope) {
+        for (lines, _) in appended.filter(|(_, reach)| reach.covers(answer)) {
             let lines = match weakened {
                 Some((strong, weak)) if strong.as_bytes() == lines.as_bytes() => weak,
                 _ => lines,
@@ -396,7 +455,7 @@ impl FieldChanges {
         }
         if let Some(values) = values {
             let filled = self.filled.iter();
-            for (name, template, _) in filled.filter(|(_, _, least)| *least <= scope) {
+            for (name, template, _) in filled.filter(|(_, _, reach)| reach.covers(answer)) {
                 let value = if name.eq_ignore_ascii_case("Location") {
                     template.location(values)
                 } else {
@@ -414,6 +473,16 @@ impl FieldChanges {
         changed.into()
     }
 
+    /// Has every field stand on answers that say that a request failed, too.
+    fn stop_sparing_errors(&mut self) {
+        let dropped = self.dropped.iter_mut().map(|(_, reach)| reach);
+        let appended = self.appended.iter_mut().map(|(_, reach)| reach);
+        let filled = self.filled.iter_mut().map(|(_, _, reach)| reach);
+        for reach in dropped.chain(appended).chain(filled) {
+            reach.spares_errors = false;
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.dropped.is_empty()
             && self.appended.is_empty()
@@ -421,11 +490,20 @@ impl FieldChanges {
             && self.vary.is_none()
     }
 
-    /// Whether the field `name` is taken off an answer of `scope`.
-    fn drops(&self, name: &[u8], scope: Scope) -> bool {
-        self.dropped.iter().any(|(dropped, least)| {
-            *least <= scope && dropped.as_bytes().eq_ignore_ascii_case(name)
+    /// Whether the field `name` is taken off such an answer.
+    fn drops(&self, name: &[u8], answer: AnswerKind) -> bool {
+        self.dropped.iter().any(|(dropped, reach)| {
+            reach.covers(answer) && dropped.as_bytes().eq_ignore_ascii_case(name)
         })
+    }
+
+    /// Whether the field `name` is taken off every answer.
+    fn drops_of_all(&self, name: &str) -> bool {
+        let every = AnswerKind {
+            scope: Scope::Any,
+            is_error: true,
+        };
+        self.drops(name.as_bytes(), every)
     }
 }
 
@@ -433,6 +511,11 @@ impl FieldChanges {
 /// them, and a strong one would say that they are the same octets (RFC 9110 §8.8.3.3).
 fn has_codings(fields: &[u8]) -> bool {
     conditional::has_codings(&FieldList::parse(fields))
+}
+
+/// Which answers the field stands on that the operator gives that value.
+fn reach(name: &str, value: &RequestText) -> Reach {
+    Reach::of_field(name, Some(as_sent(value)))
 }
 
 /// A value that has no variables, as clients are sent it: `{{v}}` is sent as `{v}`.
@@ -507,6 +590,7 @@ fn joined_lists(mut fields: FieldList, more: &FieldList) -> Octets<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::model::Respond;
 
     #[test]
     fn what_a_response_depends_on_is_one_line() {
@@ -546,12 +630,20 @@ mod tests {
         };
         let policy = ServingPolicy::new(&policy, &mut Carryover::default());
         let fields = Octets::Lent(b"ETag: \"1\"\r\ncache-control: private\r\nLink: <b>\r\n");
-        let changed = policy.change_fields(fields, Scope::Content, None);
+        let changed = policy.change_fields(fields, good(Scope::Content), None);
         assert_eq!(
             &*changed,
             b"Link: <b>\r\nCache-Control: no-store\r\nLink: <a>\r\n"
         );
         assert!(!policy.leaves("Server") && policy.leaves("Date"));
+    }
+
+    /// An answer of `scope` that is no error.
+    fn good(scope: Scope) -> AnswerKind {
+        AnswerKind {
+            scope,
+            is_error: false,
+        }
     }
 
     #[test]
@@ -592,14 +684,59 @@ mod tests {
                 "Content-Type: a/b;Content-Language: en;ETag: W/\"v1\";X: y;Vary: Accept-Encoding, origin;",
             ),
         ] {
-            let changed = policy.change_fields(Octets::Lent(own), scope, None);
+            let changed = policy.change_fields(Octets::Lent(own), good(scope), None);
             let changed = String::from_utf8_lossy(&changed).replace("\r\n", ";");
             assert_eq!(changed, expected, "{scope:?}");
         }
         let alone = Octets::Lent(b"ETag: \"1\"\r\n");
-        let changed = policy.change_fields(alone, Scope::Representation, None);
+        let changed = policy.change_fields(alone, good(Scope::Representation), None);
         assert_eq!(&*changed, b"ETag: \"v1\"\r\nX: y\r\nVary: Origin\r\n");
-        let bare = policy.change_fields(Octets::Lent(b""), Scope::Any, None);
+        let bare = policy.change_fields(Octets::Lent(b""), good(Scope::Any), None);
         assert_eq!(&*bare, b"X: y\r\nVary: Origin\r\n");
+    }
+
+    /// An outage was kept by browsers for a year.
+    #[test]
+    fn what_lets_caches_keep_an_answer_stands_on_no_error() {
+        let respond = Verb::Respond(Respond {
+            status: Status::GONE,
+            content: RequestText::default(),
+            content_type: "text/plain".to_owned(),
+        });
+        for (name, value, is_on_errors) in [
+            (
+                "Cache-Control",
+                "public, max-age=31536000, immutable",
+                false,
+            ),
+            ("cache-control", "S-MaxAge=60", false),
+            ("Expires", "Sun, 06 Nov 1994 08:49:37 GMT", false),
+            ("Cache-Control", "no-store", true),
+            ("Cache-Control", "private, max-age=0", true),
+            ("Cache-Control", "public, max-age=0, must-revalidate", true),
+            ("Cache-Control", "no-store, max-age=60", true),
+            ("Cache-Control", "public, no-cache", true),
+            ("Expires", "0", true),
+            ("X-Cache-Control", "max-age=60", true),
+        ] {
+            let policy = Policy {
+                headers: HeaderChanges {
+                    set: vec![(name.to_owned(), RequestText::plain(value))],
+                    ..HeaderChanges::default()
+                },
+                ..Policy::default()
+            };
+            let policy = ServingPolicy::new(&policy, &mut Carryover::default());
+            let has = |policy: &ServingPolicy, is_error: bool| {
+                let scope = Scope::Content;
+                let own = Octets::Lent(b"Cache-Control: private\r\n");
+                let changed = policy.change_fields(own, AnswerKind { scope, is_error }, None);
+                FieldList::parse(&changed).find(name) == Some(value.as_bytes())
+            };
+            assert!(has(&policy, false), "{name}: {value}");
+            assert_eq!(has(&policy, true), is_on_errors, "{name}: {value}");
+            // With an answer that the file holds, the operator has written the status, too.
+            assert!(has(&policy.with_verb(&respond), true), "{name}: {value}");
+        }
     }
 }

@@ -41,7 +41,7 @@ pub(super) const AT_TOP: Setting<Refinement, Policy> = Setting {
 pub(super) const FURTHER_IN: Setting<Refinement, Policy> = Setting {
     key: "headers",
     kind: Kind::Either(&[Kind::Table(&TABLE), Kind::TEXT_MAP]),
-    about: "fields of every answer, error answers included; fields alone are `set`",
+    about: "fields of every answer, of errors all but those that let caches keep it; fields alone are `set`",
     translations: &[(
         "add_header",
         "the setting is called `headers`: `headers = { X-Frame-Options = \"DENY\" }`",

@@ -53,8 +53,8 @@ impl Policy {
     }
 }
 
-/// What is done to the fields of every answer, error answers included: first `remove`, then `set`,
-/// then `add`.
+/// What is done to the fields of every answer, of errors all but those that let caches keep it: first `remove`, then
+/// `set`, then `add`.
 ///
 /// Names are as written. No name stands in two of the lists, not even in different case. No name is
 /// one of a field that frames the message or belongs to the connection.

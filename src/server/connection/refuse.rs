@@ -5,7 +5,7 @@ use std::mem::take;
 
 use super::{Connection, Ending};
 use crate::generation::Generation;
-use crate::generation::policy::Scope;
+use crate::generation::policy::{AnswerKind, Scope};
 use crate::http::request::field_space;
 use crate::http::response::{FieldLines, Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;
@@ -166,10 +166,14 @@ fn head_alone(
     (status, fields): (Status, &FieldLines),
 ) -> Vec<u8> {
     let (policy, own) = (&generation.policy, Octets::Lent(fields.as_bytes()));
+    let answer = AnswerKind {
+        scope: Scope::Any,
+        is_error: status.is_error(),
+    };
     let head = ResponseHead {
         status,
         common,
-        fields: &policy.change_fields(own, Scope::Any, None),
+        fields: &policy.change_fields(own, answer, None),
         more_fields: b"",
         framing: ResponseFraming::Length(0),
         persistence: Persistence::Close,

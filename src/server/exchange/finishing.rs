@@ -6,7 +6,7 @@
 use super::marks::REQUEST_ID;
 use super::unrouted::Unrouted;
 use super::{Exchange, cors};
-use crate::generation::policy::{Scope, ServingPolicy, joined};
+use crate::generation::policy::{AnswerKind, Scope, ServingPolicy, joined};
 use crate::generation::{Generation, Route};
 use crate::http::field_list::{lines_of, name_and_value};
 use crate::http::fields::Known;
@@ -156,7 +156,13 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             common => common,
         };
         let fields = if changes_fields {
-            change_fields(policy, response.fields, scope, traits)
+            let is_error = response.status.is_error();
+            change_fields(
+                policy,
+                response.fields,
+                AnswerKind { scope, is_error },
+                traits,
+            )
         } else {
             response.fields
         };
@@ -215,21 +221,21 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
     }
 }
 
-/// Returns `fields` of a response of `scope` with the changes of `policy`.
+/// Returns `fields` of such a response with the changes of `policy`.
 // Seldom called, and never under a policy that changes nothing.
 #[inline(never)]
 fn change_fields<'a>(
     policy: &ServingPolicy,
     fields: Octets<'a>,
-    scope: Scope,
+    answer: AnswerKind,
     traits: RequestTraits<'_>,
 ) -> Octets<'a> {
     match (policy.fills_fields(), traits.exchange) {
         (Some(covered), Some(exchange)) => {
-            let change = |values: &Values<'_>| policy.change_fields(fields, scope, Some(values));
+            let change = |values: &Values<'_>| policy.change_fields(fields, answer, Some(values));
             exchange.with_values(policy, covered, change)
         }
-        _ => policy.change_fields(fields, scope, None),
+        _ => policy.change_fields(fields, answer, None),
     }
 }
 
