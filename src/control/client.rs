@@ -14,7 +14,7 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Pid;
 
-use super::socket::{OtherUser, of_other_users, socket_path};
+use super::socket::{OtherUser, alias_path, of_other_users, socket_path};
 use crate::log::diagnostic;
 use crate::log::line::is_format;
 use crate::reason::Reason;
@@ -225,6 +225,13 @@ fn locate(
     config: &Path,
     deadline: Instant,
 ) -> Result<(PathBuf, Result<Server, Stuck>), ClientError> {
+    // First by the path as it is named: where a link on the way leads elsewhere by now, another file would be found.
+    let named = alias_path(config);
+    match connect(&named, deadline) {
+        Ok(stream) => return Ok((named, Ok(Server(stream)))),
+        Err(Errno::AGAIN) => return Ok((named, Err(Stuck::default()))),
+        Err(_) => {}
+    }
     let socket = socket_path(config);
     let socket = socket
         .map_err(|error| ClientError::NoServer(format!("error: {}", diagnostic::chain(&error))))?;
@@ -243,9 +250,12 @@ fn locate(
             Err(Errno::AGAIN) => return Ok((socket, Err(Stuck::default()))),
             Err(Errno::ACCESS | Errno::PERM) => {
                 let directory = socket.parent().unwrap_or(&socket).display();
-                hidden += &format!(
+                let doubt = format!(
                     "; user {user} may run one, in {directory}, where this user cannot look (`sudo -u '#{user}' tidegate …` asks it)"
                 );
+                if !hidden.contains(&doubt) {
+                    hidden += &doubt;
+                }
             }
             Ok(_) | Err(_) => {}
         }

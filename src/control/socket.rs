@@ -2,6 +2,10 @@
 //! file, so that a command finds a server by its file; the directory is one that only the user may write
 //! to. A server that runs as another user has its socket in that user's directory ([`of_other_users`]).
 //!
+//! A link on the way to the file may lead elsewhere while the server runs, as with releases of an application and with
+//! volumes of Kubernetes. So the server is found by two names: that of the file which it was ([`socket_path`]), and
+//! that of the path which it was given ([`alias_path`]).
+//!
 //! The supervisor binds the socket there, and commands connect to it there.
 
 use std::io;
@@ -31,6 +35,12 @@ pub(crate) fn socket_path(configuration: &Path) -> Result<PathBuf, MissingFile> 
     Ok(runtime_directory().join(socket_name(configuration)?))
 }
 
+/// A second path of that socket, by which a command finds the server that was started with the same path, wherever
+/// the path leads by now, and if it leads nowhere.
+pub(crate) fn alias_path(configuration: &Path) -> PathBuf {
+    runtime_directory().join(alias_name(configuration))
+}
+
 /// The directory for the sockets of the applications of the server that runs from `configuration`, or of
 /// one without a file. It need not be there.
 pub(crate) fn apps_directory(configuration: Option<&Path>) -> PathBuf {
@@ -51,8 +61,18 @@ fn socket_name(configuration: &Path) -> Result<String, MissingFile> {
         path: configuration.to_owned(),
         source,
     })?;
-    let hash = hash(file.as_os_str().as_encoded_bytes());
-    Ok(format!("{hash:016x}.sock"))
+    Ok(name_for(&file))
+}
+
+/// The name of the second path in the same directory: that of the path as it is written, made absolute.
+fn alias_name(configuration: &Path) -> String {
+    let path = std::path::absolute(configuration);
+    name_for(&path.unwrap_or_else(|_| configuration.to_owned()))
+}
+
+fn name_for(path: &Path) -> String {
+    let hash = hash(path.as_os_str().as_encoded_bytes());
+    format!("{hash:016x}.sock")
 }
 
 /// Where the socket would be if another user ran the server.
@@ -63,12 +83,12 @@ pub(crate) struct OtherUser {
 }
 
 /// Where the socket of the server that runs from `configuration` is if another user runs it: in each
-/// directory of another user's sockets that there is. Only root can connect there, but others can be
-/// told. None if the operator has chosen a directory.
+/// directory of another user's sockets that there is, under both names. Only root can connect there, but others can
+/// be told. None if the operator has chosen a directory.
 pub(crate) fn of_other_users(configuration: &Path) -> Vec<OtherUser> {
-    let Ok(name) = socket_name(configuration) else {
-        return Vec::new();
-    };
+    let mut names = vec![alias_name(configuration)];
+    names.extend(socket_name(configuration));
+    names.dedup();
     if std::env::var_os(DIRECTORY_VARIABLE).is_some_and(|value| !value.is_empty()) {
         return Vec::new();
     }
@@ -83,9 +103,9 @@ pub(crate) fn of_other_users(configuration: &Path) -> Vec<OtherUser> {
             .is_ok_and(|state| state.is_dir() && state.uid() == user)
     };
     all.filter(|(user, directory)| *user != ours && is_theirs(*user, directory))
-        .map(|(user, directory)| OtherUser {
-            user,
-            socket: directory.join(&name),
+        .flat_map(|(user, directory)| {
+            let sockets = names.iter().map(move |name| directory.join(name));
+            sockets.map(move |socket| OtherUser { user, socket })
         })
         .collect()
 }

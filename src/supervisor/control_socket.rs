@@ -5,11 +5,12 @@
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use super::unix::UnixSocket;
 use crate::config::model::SocketAccess;
-use crate::control::socket::{DIRECTORY_VARIABLE, MissingFile, socket_path};
+use crate::control::socket::{DIRECTORY_VARIABLE, MissingFile, alias_path, socket_path};
 
 /// The permissions of the socket's file: its owner may connect.
 const ACCESS: SocketAccess = SocketAccess {
@@ -50,6 +51,10 @@ pub(crate) enum ControlError {
 pub(super) fn bind(configuration: &Path, is_successor: bool) -> Result<UnixSocket, ControlError> {
     let path = socket_path(configuration)?;
     prepare_directory(path.parent().unwrap_or(Path::new("/")))?;
+    let alias = alias_path(configuration);
+    if !is_successor && UnixStream::connect(&alias).is_ok() {
+        return Err(ControlError::AlreadyRunning { path: alias });
+    }
     let bound = if is_successor {
         UnixSocket::bind_beside(&path, &ACCESS)
     } else {
@@ -70,6 +75,47 @@ pub(super) fn publish(socket: &UnixSocket) -> Result<(), ControlError> {
         path: socket.path().to_owned(),
         source,
     })
+}
+
+/// The second path of a control socket: a symbolic link. It is removed once it leads to no socket any more.
+pub(super) struct Alias(PathBuf);
+
+impl Alias {
+    /// Has the server that runs from `configuration` be found at its control socket by the path that it was given, too.
+    /// A link that a predecessor has made, or a server that has died, is replaced. `None`: both paths are the same.
+    ///
+    /// # Errors
+    /// If the link cannot be made.
+    pub(super) fn make(
+        configuration: &Path,
+        socket: &UnixSocket,
+    ) -> Result<Option<Self>, ControlError> {
+        let path = alias_path(configuration);
+        if path == socket.path() {
+            return Ok(None);
+        }
+        // Of another name first, so that a command finds the old link or the new one.
+        let draft = path.with_extension(format!("{}.link", std::process::id()));
+        let made = std::os::unix::fs::symlink(socket.path(), &draft)
+            .and_then(|()| std::fs::rename(&draft, &path));
+        match made {
+            Ok(()) => Ok(Some(Self(path))),
+            Err(source) => {
+                let _ = std::fs::remove_file(draft);
+                Err(ControlError::Bind { path, source })
+            }
+        }
+    }
+}
+
+impl Drop for Alias {
+    fn drop(&mut self) {
+        let is_link = std::fs::symlink_metadata(&self.0).is_ok_and(|state| state.is_symlink());
+        // A successor's socket may stand there by now.
+        if is_link && !self.0.exists() {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
 }
 
 /// Makes the directory, or checks that an existing one is ours and that no other user may write to it:

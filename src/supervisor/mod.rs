@@ -71,7 +71,7 @@ use addresses::{announce, announce_end};
 pub(crate) use addresses::{try_addresses, try_log};
 use apps::Apps;
 use certificates::Certificates;
-use control_socket::ControlError;
+use control_socket::{Alias, ControlError};
 use ending::Leaving;
 use events::{Event, watch_signals};
 use housekeeper::Housekeeper;
@@ -154,6 +154,8 @@ pub(crate) struct Supervisor {
     since: Since,
     sockets: Sockets,
     control: Option<UnixSocket>,
+    /// The second path of the control socket, once it is published. It goes after the socket.
+    alias: Option<Alias>,
     /// The watch over the files, with `--watch`.
     watch: Option<FileWatch>,
     manager: ServiceManager,
@@ -248,6 +250,7 @@ impl Supervisor {
             since: Since::now(),
             sockets,
             control,
+            alias: None,
             watch: None,
             manager,
             program: Program::ours(),
@@ -344,10 +347,11 @@ impl Supervisor {
     fn serve(&mut self) -> Result<(), SupervisorError> {
         self.watch_departures();
         self.start_apps()?;
-        self.control
-            .as_ref()
-            .map(control_socket::publish)
-            .transpose()?;
+        if let Some(control) = &self.control {
+            control_socket::publish(control)?;
+            let made = self.file.as_ref().map(|file| Alias::make(file, control));
+            self.alias = made.transpose()?.flatten();
+        }
         let setups = self.setups().into_iter();
         let waiting = std::mem::take(&mut self.waiting);
         self.exporter.adopt(self.generation.tracing.as_ref());

@@ -3,8 +3,9 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::support::{Server, Site, ended_with, until};
+use crate::support::{Directory, Server, Site, ended_with, program, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const UPLOAD: &str =
@@ -52,6 +53,48 @@ fn an_orderly_end_leaves_no_socket() {
     assert!(!socket.exists());
 }
 
+/// As a deployment does it, whose old release is deleted: no command found the server any more.
+#[test]
+fn a_server_is_found_by_its_path_where_a_link_in_it_leads_elsewhere() {
+    let directory = Arc::new(Directory::new());
+    for release in ["1", "2"] {
+        let routes = format!("'/' = {{ respond = '{release}' }}");
+        let text = format!("[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n{routes}\n");
+        directory.write(format!("releases/{release}/config.toml"), text);
+    }
+    let lead_to = |release: &str| {
+        let (target, link) = (Path::new("releases").join(release), directory.join("next"));
+        std::os::unix::fs::symlink(target, &link).expect("it can be made");
+        std::fs::rename(link, directory.join("current")).expect("it replaces the old one");
+    };
+    lead_to("1");
+    let config = directory.join("current/config.toml");
+    let mut command = program();
+    command.arg("run").arg("--config").arg(&config);
+    let server = Server::start(command, Arc::clone(&directory));
+    assert_eq!(server.answer(GET).text(), "1");
+    let ask = |verb: &str| {
+        let mut command = server.command_for(&[verb, "--config"]);
+        let finished = command.arg(&config).output().expect("it can be run");
+        ended_with(0, &finished)
+    };
+    lead_to("2");
+    std::fs::remove_dir_all(directory.join("releases/1")).expect("it is there");
+    assert!(ask("status").contains("generation   1 "));
+    // A second one from the same path would share the address.
+    let mut second = server.command_for(&["run", "--config"]);
+    let second = second.arg(&config).output().expect("it can be run");
+    assert!(ended_with(1, &second).contains("already runs"));
+    ask("reload");
+    assert_eq!(server.answer(GET).text(), "2");
+    std::fs::remove_dir_all(directory.join("releases/2")).expect("it is there");
+    ask("stop");
+    server.stop();
+    let left = std::fs::read_dir(directory.join("run")).expect("the server made it");
+    let left: Vec<_> = left.map(|entry| entry.expect("it can be read")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 #[test]
 fn the_socket_of_a_dead_server_is_replaced() {
     let server = ok().start().kill_and_start_again();
@@ -78,10 +121,13 @@ fn commands_without_a_server_say_so() {
 }
 
 #[test]
-fn commands_without_a_configuration_file_name_it() {
-    let server = ok().start();
+fn commands_without_a_server_and_its_configuration_file_name_it() {
+    let mut server = ok().start();
     let file = server.directory().join("config.toml");
     std::fs::rename(&file, file.with_extension("old")).expect("it is there");
+    ended_with(0, &server.command_line(&["status"]));
+    ended_with(0, &server.command_line(&["stop"]));
+    server.wait().expect("it is our own child");
     let refusal = ended_with(1, &server.command_line(&["status"]));
     assert!(refusal.contains("config.toml"), "{refusal}");
     assert_eq!(refusal.lines().count(), 1, "{refusal}");
