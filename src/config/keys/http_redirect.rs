@@ -3,7 +3,8 @@
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::model::{
-    Policy, Redirect, Route, RoutePattern, Server, SocketAccess, Verb, When,
+    HeaderChanges, Policy, Redirect, RequestText, Route, RoutePattern, Server, SocketAccess, Verb,
+    When,
 };
 use crate::config::tree::node::Node;
 use crate::config::words::target::parse_redirect;
@@ -99,9 +100,20 @@ pub(super) fn key_spot(server: Node<'_>, key: &str) -> Spot {
     server.spot_of(key).unwrap_or_else(|| server.spot())
 }
 
-/// The server that takes the plain requests for `server`, if that says so. `outer` is the policy above it:
-/// fields that are for answers over TLS, such as `Strict-Transport-Security`, are not among the redirect's
-/// (RFC 6797 §7.2).
+/// `headers` without what may be said over TLS alone (RFC 6797 §7.2).
+fn without_transport_security(headers: &HeaderChanges) -> HeaderChanges {
+    let may_stand = |(name, _): &&(String, RequestText)| {
+        !name.eq_ignore_ascii_case("Strict-Transport-Security")
+    };
+    HeaderChanges {
+        set: headers.set.iter().filter(may_stand).cloned().collect(),
+        add: headers.add.iter().filter(may_stand).cloned().collect(),
+        remove: headers.remove.clone(),
+    }
+}
+
+/// The server that takes the plain requests for `server`, if that says so. `outer` is the policy above it: fields of the
+/// server itself may be for answers over TLS alone.
 pub(super) fn companion(node: Node<'_>, server: &Server, outer: &Policy) -> Option<Server> {
     if server.http_redirect.is_empty() {
         return None;
@@ -125,6 +137,7 @@ pub(super) fn companion(node: Node<'_>, server: &Server, outer: &Policy) -> Opti
     let policy = Policy {
         limits: server.policy.limits.clone(),
         access: server.policy.access.clone(),
+        headers: without_transport_security(&outer.headers),
         ..outer.clone()
     };
     let route = Route {
