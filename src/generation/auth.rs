@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::carryover::{Carryover, Groups};
 use crate::auth::Passwords;
-use crate::config::model::{self, Auth};
+use crate::config::model::{self, Auth, Verb};
 use crate::handlers::ForwardAuth;
 use crate::http::response::FieldLines;
 use crate::message::identity::IdentityFields;
@@ -94,14 +94,21 @@ impl ServingAuth {
     }
 }
 
-/// The names of all fields that say who a user is on `server`: a client that sends one of them to a route that
-/// is open must not be taken for that user by an application that is behind a closed one as well.
+/// The names of all fields that say who a user is on `server`, or what certificate the client has shown: a client that
+/// sends one of them to a route that is open must not be taken for that user by an application that is behind a closed
+/// one as well.
 pub(super) fn withheld(server: &model::Server) -> Vec<String> {
     let routes = server.routes.iter().map(|route| &route.policy);
     let policies = routes.chain([&server.policy]);
-    let names = policies.filter_map(|policy| policy.auth.as_ref());
+    let rules = policies.filter_map(|policy| policy.auth.as_ref());
+    let of_users = rules.flat_map(|auth| auth.fields());
+    let proxies = server.routes.iter().filter_map(|route| match &route.verb {
+        Verb::Proxy(proxy) => Some(proxy),
+        _ => None,
+    });
+    let of_certificates = proxies.flat_map(|proxy| &proxy.client_certificate);
+    let names = of_users.chain(of_certificates.map(|(name, _)| name));
     let mut seen = HashSet::new();
-    let names = names.flat_map(|auth| auth.fields());
     let names = names.filter(|name| seen.insert(name.to_ascii_lowercase()));
     names.cloned().collect()
 }

@@ -399,7 +399,7 @@ const FORGED: &str = "X-Client-Verified: SUCCESS\r\nx-client-subject: CN=root\r\
 
 fn start_telling(upstream: &Upstream) -> Server {
     let routes = format!(
-        "'/' = {{ proxy = 'http://{}', client_certificate = {{ {TOLD} }} }}",
+        "'/' = {{ proxy = 'http://{0}', client_certificate = {{ {TOLD} }} }}\n'/plain' = {{ proxy = 'http://{0}' }}",
         upstream.address()
     );
     site(&server("localhost", "", &routes)).start()
@@ -472,6 +472,9 @@ fn a_client_cannot_say_itself_what_its_certificate_says() {
             let told = told(&upstream, &mut client, request);
             assert_eq!(told, ["X-Client-Verified: NONE"], "{request}");
         }
+        // The application is the same, and would believe the client there.
+        let told = told(&upstream, &mut client, &get_with("/plain", FORGED));
+        assert_eq!(told, [""; 0]);
     }
 }
 
@@ -491,7 +494,7 @@ fn an_upstream_is_told_the_chain_and_of_upgrades() {
     assert_eq!(told[6], format!("Client-Cert-Chain: {chain}"));
 }
 
-/// Without the key, these fields are like any other.
+/// Without the key on any route of the server, these fields are like any other.
 #[test]
 fn fields_of_these_names_pass_where_nothing_is_told() {
     let upstream = Upstream::listen();
