@@ -62,8 +62,12 @@ struct State {
     unread: Vec<u8>,
     /// `None` once reading has failed: where the content ends is then unknown.
     decoder: Option<Decoder>,
-    /// Whether the client waits for `100 Continue`, which has not been begun.
+    /// Whether the client asked for `100 Continue`, which has not been begun. It is invited when more content than has
+    /// come already is wanted, as by other servers: some clients send the first octets at once and wait then, though
+    /// the server need not invite them any more (RFC 9110 §10.1.1).
     is_awaiting_invitation: bool,
+    /// Whether content came with the head: its client sends the rest, too, if it is not invited.
+    has_begun_to_come: bool,
     /// Whether the client knows of interim responses (RFC 9110 §15.2).
     takes_interim: bool,
     /// Interim responses, as far as they have not been sent.
@@ -88,8 +92,8 @@ impl<'c> Receiving<'c> {
         unread: Vec<u8>,
     ) -> Self {
         let state = State {
-            // A client whose content has begun to come is not waiting (RFC 9110 §10.1.1).
-            is_awaiting_invitation: head.expects_continue && unread.is_empty(),
+            is_awaiting_invitation: head.expects_continue,
+            has_begun_to_come: !unread.is_empty(),
             takes_interim: head.version == Version::Http11,
             interim: Vec::new(),
             deadline: Tick::NEVER,
@@ -122,7 +126,7 @@ impl<'c> Receiving<'c> {
     pub(crate) fn begin_response(&self) -> Begun {
         let mut state = self.state.borrow_mut();
         // A client that waits for `100 Continue` may send its content without it, or never.
-        let may_come = !take(&mut state.is_awaiting_invitation);
+        let may_come = !take(&mut state.is_awaiting_invitation) || state.has_begun_to_come;
         let can_be_drained = state.decoder.as_ref().is_some_and(|decoder| {
             let is_short = decoder.length_left().is_none_or(|left| left <= MAX_DRAINED);
             decoder.is_ended() || (may_come && is_short)
@@ -177,17 +181,18 @@ impl<'c> Receiving<'c> {
         if self.is_ended() {
             return Ok(false);
         }
-        self.invite().await?;
-        let before = into.len();
-        while !self.take_unread(into, max)? {
+        loop {
+            if let Some(has_come) = self.take_unread(into, max)? {
+                return Ok(has_come);
+            }
+            self.invite().await?;
             let received = self.receive().await;
             received.map_err(|error| self.state.borrow_mut().fail(error))?;
         }
-        Ok(into.len() > before)
     }
 
-    /// Moves content that has been read to `into`. Returns whether there was any, or the end of it.
-    fn take_unread(&self, into: &mut Vec<u8>, max: u64) -> Result<bool, ContentError> {
+    /// Moves content that has been read to `into`. Returns whether there was any; `None`: more has to be read first.
+    fn take_unread(&self, into: &mut Vec<u8>, max: u64) -> Result<Option<bool>, ContentError> {
         let mut state = self.state.borrow_mut();
         let taken = state.take_unread(into, max, &self.length);
         taken.map_err(|error| state.fail(error))
@@ -287,14 +292,14 @@ impl State {
         self.decoder.as_ref().is_some_and(Decoder::is_ended)
     }
 
-    /// Moves content from `unread` to `into`, and adds the octets of it to `length`. Returns whether there was
-    /// any, or the end of it.
+    /// Moves content from `unread` to `into`, and adds the octets of it to `length`. Returns whether there was any, or
+    /// `false` for the end of it; `None`: neither.
     fn take_unread(
         &mut self,
         into: &mut Vec<u8>,
         max: u64,
         length: &Cell<u64>,
-    ) -> Result<bool, ContentError> {
+    ) -> Result<Option<bool>, ContentError> {
         let decoder = self.decoder.as_mut().ok_or(ContentError::CutOff)?;
         let before = into.len();
         let used = decode(decoder, &self.unread, into)?;
@@ -310,7 +315,8 @@ impl State {
         if length.get() > max {
             return Err(ContentError::TooLarge);
         }
-        Ok(into.len() > before || self.is_ended())
+        let has_come = into.len() > before;
+        Ok((has_come || self.is_ended()).then_some(has_come))
     }
 
     /// The client has ended its side of the connection.

@@ -58,6 +58,45 @@ fn content_that_is_not_wanted_is_not_invited() {
     }
 }
 
+/// CUPS sends the first chunk with the head, and waits then: over TLS each second print hung.
+#[test]
+fn a_client_that_sends_a_part_at_once_is_invited_for_the_rest() {
+    let server = server();
+    let mut client = server.connect();
+    for (framing, first, rest) in [
+        ("Content-Length: 5", "he", "llo"),
+        (
+            "Transfer-Encoding: chunked",
+            "2\r\nhe\r\n",
+            "3\r\nllo\r\n0\r\n\r\n",
+        ),
+    ] {
+        client.send(format!(
+            "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n{framing}\r\n\r\n{first}"
+        ));
+        assert_eq!(client.response().status, 100, "{framing}");
+        client.send(rest);
+        let response = client.response();
+        assert_eq!(
+            (response.status, &response.json()["content"]),
+            (200, &"hello".into())
+        );
+    }
+    // The part shows that the rest comes without an invitation, too.
+    client.send(
+        "GET /a.txt HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhe",
+    );
+    let response = client.response();
+    assert_eq!((response.status, response.says_close()), (200, false));
+    client.send("llo");
+    assert_eq!(
+        client
+            .exchange("GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n")
+            .status,
+        200
+    );
+}
+
 #[test]
 fn nobody_waits_for_what_is_there_or_will_not_come() {
     let server = server();
