@@ -6,6 +6,7 @@ use super::ProxyHandler;
 use super::body::announced_framing;
 use super::connection_auth;
 use super::request::{self, Wishes};
+use crate::config::model::HeaderChanges;
 use crate::message::request::Request;
 use crate::upstream::ServerOutlook;
 
@@ -49,19 +50,65 @@ impl ProxyHandler {
         Explained {
             upstream: options.name.clone(),
             servers: self.upstream.outlook(Instant::now()),
-            head: text.trim_end().lines().map(without_credentials).collect(),
+            head: text
+                .trim_end()
+                .lines()
+                .map(|line| without_secrets(line, &self.options.request_headers))
+                .collect(),
         }
     }
 }
 
-/// A line of the head; of a field that carries a password or a token, only its scheme.
-fn without_credentials(line: &str) -> String {
+/// A line of the head: of credentials only their scheme, and no value of a field that the file says in `changes` and
+/// that is called as a secret is.
+fn without_secrets(line: &str, changes: &HeaderChanges) -> String {
     let Some((name, value)) = line.split_once(": ") else {
         return line.to_owned();
     };
-    if !name.eq_ignore_ascii_case("Authorization") {
-        return line.to_owned();
+    if name.eq_ignore_ascii_case("Authorization") {
+        let scheme = value.split(' ').next().unwrap_or_default();
+        return format!("{name}: {scheme} (not shown)");
     }
-    let scheme = value.split(' ').next().unwrap_or_default();
-    format!("{name}: {scheme} (not shown)")
+    let mut given = changes.set.iter().chain(&changes.add);
+    let is_given = given.any(|(given, _)| given.eq_ignore_ascii_case(name));
+    if is_given && is_called_secret(name) {
+        return format!("{name}: (not shown)");
+    }
+    line.to_owned()
+}
+
+/// Whether the name of a field says that its value gives access.
+fn is_called_secret(name: &str) -> bool {
+    const PARTS: [&str; 6] = ["auth", "cookie", "key", "password", "secret", "token"];
+    let name = name.to_ascii_lowercase();
+    PARTS.iter().any(|part| name.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::RequestText;
+
+    #[test]
+    fn explain_shows_no_secret_of_the_file() {
+        let given = |name: &str| (name.to_owned(), RequestText::plain("s3cret"));
+        let changes = HeaderChanges {
+            set: ["X-Api-Key", "cookie", "X-Tenant"].map(given).into(),
+            ..HeaderChanges::default()
+        };
+        for (line, expected) in [
+            ("GET / HTTP/1.1", "GET / HTTP/1.1"),
+            (
+                "Authorization: Bearer s3cret",
+                "Authorization: Bearer (not shown)",
+            ),
+            ("X-Api-Key: s3cret", "X-Api-Key: (not shown)"),
+            ("Cookie: s3cret", "Cookie: (not shown)"),
+            ("X-Tenant: s3cret", "X-Tenant: s3cret"),
+            // What the question says itself.
+            ("X-Auth-Token: mine", "X-Auth-Token: mine"),
+        ] {
+            assert_eq!(without_secrets(line, &changes), expected);
+        }
+    }
 }
