@@ -85,8 +85,9 @@ pub(super) fn hash(secret: &RandomState, parts: &[RateKey], asked: &Asked<'_>) -
     hasher.finish()
 }
 
-/// Hosts are compared without regard to case (RFC 3986 §3.2.2).
+/// Hosts are compared without regard to case (RFC 3986 §3.2.2), and with the dot of the root at the end or without.
 fn hash_host(host: &[u8], hasher: &mut impl Hasher) {
+    let host = host.strip_suffix(b".").unwrap_or(host);
     host.iter()
         .for_each(|octet| hasher.write_u8(octet.to_ascii_lowercase()));
     hasher.write_u8(0xff);
@@ -204,6 +205,13 @@ mod tests {
             let found = parts.map(|part| with(part, base) != with(part, other));
             assert_eq!(found, changed, "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_host_is_the_same_with_the_dot_of_the_root() {
+        let of = |host| hash_of(&[RateKey::Host], "::1", "/", host, &[]);
+        assert_eq!(of("h.test"), of("H.test."));
+        assert_ne!(of("h.test"), of("h.tes"));
     }
 
     #[test]
