@@ -22,6 +22,7 @@ pub(super) const CODINGS: [ContentCoding; 3] = [
     ContentCoding::Brotli,
     ContentCoding::Gzip,
 ];
+
 /// What a look finds: what the path leads to, and what stood in the way of something else.
 #[derive(Debug)]
 pub(super) struct LookedUp {

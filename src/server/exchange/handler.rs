@@ -258,7 +258,6 @@ fn answer_of<'g, 'c, P>(
     }
 }
 
-/// The response where the request's content could not be read; `None` if the client has left.
 /// The response where the local redirect of the code behind `route`, to `target`, leads nowhere.
 fn redirect_failed<'g>(
     policy: &'g ServingPolicy,
@@ -278,6 +277,7 @@ fn redirect_failed<'g>(
     }
 }
 
+/// The response where the request's content could not be read; `None` if the client has left.
 fn unreadable_content(route: &Route, error: ContentError) -> Option<Response<'static>> {
     if matches!(error, ContentError::NotKept(_) | ContentError::Busy) {
         let chain = diagnostic::chain(&error);
@@ -292,6 +292,7 @@ fn unreadable_content(route: &Route, error: ContentError) -> Option<Response<'st
     }
 }
 
+/// The response where the code behind `route` panicked.
 fn panicked(route: &Route) -> Response<'static> {
     let what = format_args!("the handler panicked; its exchange was answered 500");
     diagnostic::error_of(route, what);

@@ -226,6 +226,7 @@ impl Worker {
     pub(in crate::server) fn leave_by(&self) -> Tick {
         self.leave_by.get()
     }
+
     /// The generation that exchanges begin with now.
     pub(in crate::server) fn current_generation(&self) -> Rc<LocalGeneration> {
         Rc::clone(&self.generation.borrow())
