@@ -1,12 +1,16 @@
 //! Connections, and the exchanges of requests and responses on them.
 //!
 //! ```text
-//! listener    accept                              → Connection, a task of its own
-//! connection  read → turn: every request that is complete, answered in one write
-//! exchange    RequestHead → route → handler       → Response → encoded head and content
-//! transmit    what one write did not take; files; blocks
-//! content     the content of a request, for a handler or to be dropped
+//! worker        one thread accepts               → Connection, a task of its own
+//! proxy_header  who the client is, if a trusted proxy says so before the client's octets
+//! connection    read → turn: every request that is complete, answered in one write
+//! exchange      RequestHead → route → handler    → Response → encoded head and content
+//! stream        a connection that is passed on as it is: no exchange, but a tunnel and a record
+//! explain       what an exchange would come to   → a description; no client has sent its request
 //! ```
+//!
+//! What one write does not take, files, and the content of requests are the business of
+//! [`transfer`](crate::transfer).
 //!
 //! A request that the worker can answer from what it holds is parsed, routed, answered and logged
 //! by a plain function, [`connection::Connection::turn`]. Everything slower becomes one boxed
