@@ -1,8 +1,7 @@
 //! [`Carryover`]: all state that survives a reload, a field for each kind.
 //!
-//! To add a kind (upstreams, certificates, rate tables): a field here, with a key that holds
-//! everything the value is made of and nothing else; its line in `begin`, `end` and `release`; and a
-//! method that returns the value for a route. [`Kept`] does the rest.
+//! To add a kind: a field here, with a key that holds everything the value is made of and nothing else; its line
+//! in `begin`, `end` and `release`; and a method that returns the value for a route. [`Kept`] does the rest.
 //!
 //! | kind | key | shared by |
 //! |---|---|---|
@@ -12,6 +11,7 @@
 //! | error pages | the path of the file | all servers and routes that name it |
 //! | handlers of the program | name and options | all routes that name both |
 //! | which handler to tell when its route is retired | pattern, name and options, which of its equals | no other route |
+//! | threads of a route with a handler | pattern, name and options, which of its equals, and how many threads | no other route |
 //! | whether a `proxy` route is there | pattern and upstream, which of its equals | the tunnels that it led to |
 //! | whether a `dashboard` route is there | where its server listens and its hosts, pattern, `when`, and who may open it; which of its equals | the streams that it began |
 //! | servers of upstreams | the name of the upstream, and within it the address | all routes to the upstream |
@@ -23,7 +23,6 @@
 //! | buckets of a rate | the name of the rate, how they fill, and by what requests are counted | all servers and routes that name it |
 //! | which series of metrics a route has | the server's first host and the route's key | all routes with the same, for as long as the process |
 //! | spans that wait for their collector | none | all exchanges, for as long as the process |
-//! | threads of a route with a handler | the same, and how many threads | no other route |
 //!
 //! Listening sockets survive a reload too, but are no kind of this: what counts is the queue of
 //! connections that the system holds for each. An address keeps as many sockets as it ever had
