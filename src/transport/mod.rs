@@ -1,15 +1,13 @@
 //! A connection: carries octets in both directions, over a plain socket or over TLS.
 //!
 //! ```text
-//!   server::connection  receive, send, ready(Read), shut_down ┐
-//!   transfer::receive   receive, send, ready, room, peer_gone ├→ Transport ┬ Plain → runtime::Stream
-//!   transfer::send      send…, send_file, room,               │            └ Tls → tls::Session
-//!                       peer_gone                             │
-//!   transfer::tunnel    receive, send, poll_ready, shut_down, │
-//!                       is_broken, reset_on_close, untaken    │
-//!   upstream            receive, send, ready, ready_any,      │
-//!                       is_quiet, look                        │
-//!   server::worker      makes one of an accepted socket       ┘
+//!   server::worker      makes one of an accepted socket        ┐
+//!   server::connection  reads heads, sends what is at hand     │
+//!   transfer::receive   reads content                          │
+//!   transfer::send      sends content, files with `send_file`  ├→ Transport ┬ Plain → runtime::Stream
+//!   transfer::tunnel    octets of two connections, both ways   │            └ Tls → tls::Session
+//!   server::stream      connects a client to a server          │
+//!   upstream, fetch     ask other servers                      ┘
 //! ```
 //!
 //! The calls that move octets never wait. They fail with `WouldBlock`, and the caller then waits with
@@ -113,12 +111,12 @@ impl Transport {
         matches!(self, Self::Plain(_))
     }
 
-    /// The IP address of ours that the client connected to; `None` at a Unix socket.
+    /// The IP address of ours that the peer connected to; `None` at a Unix socket.
     pub(crate) fn server_ip(&self) -> Option<IpAddr> {
         self.socket().local_ip()
     }
 
-    /// The IP address and port of ours that the client connected to; `None` at a Unix socket.
+    /// The IP address and port of ours that the peer connected to; `None` at a Unix socket.
     pub(crate) fn server_address(&self) -> Option<SocketAddr> {
         self.socket().local_address()
     }
@@ -151,7 +149,7 @@ impl Transport {
         }
     }
 
-    /// Ends our side: the caller sends nothing afterwards. It can still receive the client's octets.
+    /// Ends our side: the caller sends nothing afterwards. It can still receive the peer's octets.
     pub(crate) fn shut_down(&self) {
         match self {
             Self::Plain(stream) => stream.shut_down_write(),
@@ -164,7 +162,7 @@ impl Transport {
         self.socket().take_error().is_some()
     }
 
-    /// Has the close of the connection reset it: the client sees an error and no end.
+    /// Has the close of the connection reset it: the peer sees an error and no end.
     pub(crate) fn reset_on_close(&self) {
         if let Self::Tls(session) = self {
             session.give_up();
@@ -285,8 +283,8 @@ impl Transport {
         self.socket().poll_idle(context, deadline)
     }
 
-    /// Waits until the client has ended its side, or the connection broke. The octets that the client
-    /// sends meanwhile stay unread, and the next `ready(Read)` reports them.
+    /// Waits until the peer has ended its side, or the connection broke. The octets that the peer sends
+    /// meanwhile stay unread, and the next `ready(Read)` reports them.
     pub(crate) async fn peer_gone(&self) {
         std::future::poll_fn(|context| self.poll_peer_gone(context)).await;
     }
@@ -338,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_drained_once_the_client_has_ended_its_side() {
+    fn nothing_is_drained_once_the_peer_has_ended_its_side() {
         let (transport, mut far) = pair();
         let received = run(async move {
             far.write_all(b"last").expect("the pair is open");
@@ -355,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_our_side_leaves_the_clients_open() {
+    fn the_end_of_our_side_leaves_the_peers_open() {
         let (transport, mut far) = pair();
         run(async move {
             transport.shut_down();

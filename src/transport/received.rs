@@ -7,10 +7,10 @@ use crate::runtime::Stream;
 /// The result of one [`Transport::receive`](super::Transport::receive).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
-    /// Octets that were put into the buffer; 0 says that the client has ended its side.
+    /// Octets that were put into the buffer; 0 says that the peer has ended its side.
     pub(crate) count: usize,
     /// Another `receive` would find nothing now, so the caller can wait first. False if that is not
-    /// known, and if the next `receive` would find the client's end.
+    /// known, and if the next `receive` would find the peer's end.
     pub(crate) is_drained: bool,
 }
 
@@ -35,7 +35,7 @@ impl Received {
 pub(super) fn receive_plain(stream: &Stream, buffer: &mut [u8]) -> io::Result<Received> {
     let count = stream.try_receive(buffer)?;
     // A short read has emptied the socket, so no second call is needed to learn that it is empty. But
-    // the system reports the client's end only once, and may have done so.
+    // the system reports the peer's end only once, and may have done so.
     let is_drained = count < buffer.len() && !stream.is_read_closed();
     Ok(Received { count, is_drained })
 }
