@@ -22,7 +22,9 @@
 //! ```
 //!
 //! A worker receives the request and hands it to the supervisor ([`ask`]). The supervisor replies on
-//! its own thread; meanwhile the worker's loop serves other clients.
+//! its own thread; meanwhile the worker's loop serves other clients. Through [`reach`], routes of the file ask for
+//! some of this, too: for metrics ([`scrape`]), and for the server as it is now ([`live`]). [`question`] has what
+//! `tidegate explain` asks.
 
 pub(crate) mod ask;
 pub(crate) mod client;

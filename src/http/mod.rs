@@ -5,15 +5,17 @@
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
-//! | the request line and the header section | [`request`], [`target`], [`path`], [`fields`], [`method`], [`version`], [`error`] |
+//! | the request line and the header section | [`request`], [`target`], [`path`], [`raw_path`], [`query`], [`fields`], [`method`], [`version`], [`error`] |
 //! | where a message ends, what its content is | [`framing`], [`content`], [`chunked`] |
 //! | the head of a response | [`status`], [`response`]; of an upstream's, [`received_response`] |
+//! | field lines that are changed before they are sent | [`field_list`] |
 //! | who may set which field | [`field_roles`] |
 //! | what `Proxy-Status` says | [`proxy_status`] |
 //! | text with variables that a request fills | [`template`] |
 //! | which representation, and how much of it | [`negotiation`], [`precondition`], [`range`], [`validator`] |
 //! | whether content is compressed for the client | [`compression`] |
-//! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`], [`forwarded`], [`trace_context`] |
+//! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`], [`cookies`], [`forwarded`], [`trace_context`] |
+//! | the address of a peer as text | [`address_text`] |
 //! | a URL that this server asks itself | [`http_url`] |
 
 pub(crate) mod address_text;

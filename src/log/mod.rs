@@ -1,10 +1,16 @@
 //! What happened: the access log, with a line for each exchange, and diagnostics for the operator.
 //!
-//! [`record`] is what is told of an exchange, and [`mod@format`] writes it as the operator wants it;
-//! [`redaction`] leaves [`secrets`] out, and [`condition`] says which exchanges a log has. [`access`] takes
-//! lines from the workers and writes them, and no request waits for that; [`feed`] has them for who looks
-//! while the server runs. [`diagnostic`] writes to standard error, [`limited`] does so where clients could
-//! cause any number of lines, and [`program_lines`] is what other people's programs write.
+//! | A reader looks for | and finds it in |
+//! |---|---|
+//! | what is told of an exchange; of a connection that was passed on | [`record`]; [`stream_record`] |
+//! | a record in the format that the operator has chosen | [`mod@format`] |
+//! | what is left out of it | [`redaction`], [`secrets`] |
+//! | which exchanges a log has | [`condition`] |
+//! | the way of lines from the workers to the log, for which no request waits | [`access`], [`queue`] |
+//! | records that an operator sees while the server runs | [`feed`] |
+//! | diagnostics on standard error, and their form | [`diagnostic`], [`line`](mod@line) |
+//! | the same where clients could cause any number of lines | [`limited`], [`limiter`] |
+//! | what other people's programs write | [`program_lines`] |
 
 pub(crate) mod access;
 mod condition;

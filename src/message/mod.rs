@@ -8,7 +8,10 @@
 //! | the request, its path, and what its exchange is known by | [`request`], [`routed_path`], [`marks`]: [`request_id`], [`trace`] |
 //! | status, field lines and content of a response | [`response`], [`content`] |
 //! | who a request is from, as far as that was verified | [`identity`] |
+//! | what is known of its connection over TLS | [`secured`] |
 //! | redirects to a path | [`location`] |
+//! | what follows a change to another protocol | [`tunnel`] |
+//! | what became of an exchange at an upstream, for its record | [`upstream_note`] |
 //! | which file a handler selects | [`selected`] |
 //! | ranges and preconditions of a representation | [`representation`], [`conditional`] |
 //! | what the operator changes of a representation | [`changes`] |

@@ -2,14 +2,18 @@
 //!
 //! ```text
 //! files ─ pem ─ identity: certificates and their key ─┐
-//!               facts: names, dates, issuer           ├─ terminator: what a server's handshakes go on with,
-//!               made: by ourselves                    │
-//! tickets: keys that all workers share ───────────────┘  exchanged while it serves
+//!               facts, name: names, dates, issuer     ├─ terminator: what a server's handshakes go on with,
+//!               validity: whether peers refuse them   │  exchanged while it serves
+//!       made ── standby: until a CA has issued one    │
+//! tickets: keys that all workers share ───────────────┘
 //!
 //! local: the CA of a developer, which signs certificates for the developer's own machine
 //!
 //! files, the system's roots ─ connector: the settings of handshakes with the servers of an upstream
 //! ```
+//!
+//! Terminators and connectors have their cryptography and their versions of TLS from `provider`. What is wrong with
+//! a file is a `fault`.
 //!
 //! The records and the handshake itself are in `transport::tls`. This room opens files, and so is called
 //! while a configuration is prepared, never by a connection.

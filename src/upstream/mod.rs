@@ -11,11 +11,13 @@
 //! | TLS to a server, and what can go wrong with it | [`security`] |
 //! | one request and its response, both ways at once | [`dialogue`] |
 //! | the servers behind one name, and the choice among them | [`group`], [`members`] |
+//! | what a server is chosen for | [`wanted`] |
 //! | the server that a request was given | [`chosen`] |
 //! | how they are balanced | [`balance`], [`hash`] |
 //! | how a client gets the server that it had before | [`sticky`] |
 //! | what all workers know of one server | [`server`], [`failures`] |
 //! | where names lead, and that they are looked up again | [`names`], [`srv`], [`answers`], [`housekeeping`] |
+//! | a server at `localhost`, which has two addresses | [`localhost`] |
 //! | whether a server says that it is well | [`health`], [`check`] |
 //! | what the operator is told of servers | [`report`] |
 //! | which servers the operator has drained | [`orders`] |

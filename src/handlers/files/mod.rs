@@ -7,7 +7,8 @@
 //! | what may be opened at all | [`beneath`](crate::disk::beneath) |
 //! | from a path to its entry: cache, cheap check, look | [`known`] |
 //! | which file answers for a path | [`look`], [`lookup`] |
-//! | what is kept of it, and how long | [`load`], [`cache`], [`open_files`] |
+//! | what is kept of it, and how long | [`load`], [`cache`], [`entry`], [`open_files`] |
+//! | how much is kept, and what metrics say of that | [`generations`], [`held`] |
 //! | how little tells that it is still so | [`unchanged`] |
 //! | codings that this server makes | [`coded`] |
 //! | what a worker keeps open | [`worker_state`], [`roots`] |

@@ -17,7 +17,7 @@
 //! | the handshake of TLS, before all of this | [`secure`] |
 //! | requests that are refused before they are understood | [`refuse`] |
 //! | one connection too many of a client | [`per_client`] |
-//! | a connection that changes to another protocol | [`tunnel`] |
+//! | a connection that changes to another protocol | [`switched`], [`tunnel`] |
 //! | the end | [`linger`] |
 //!
 //! Nothing on the fast path allocates, up to a few KiB of content.

@@ -6,14 +6,17 @@
 //!             routes of one path apart
 //! admission   whether the client is let in, and whether the content is small enough
 //! rate        whether the client asks too often; a request may be held here
-//! auth        whether the client has proved what is wanted, at once or waited for
+//! auth        whether the client has proved what is wanted, at once; `authorize` waits for the proof
 //! cors        what scripts of other origins may do; a preflight is answered here
 //! rewrite     what the handler is asked for, if that is not what the client has asked for
-//! handler     the response, at once or waited for, wherever local redirects lead
+//! handler     the response, at once or waited for, wherever local redirects lead (`led`)
 //! compression the response's content in a coding that the client takes
 //! finishing   what the operator changes of it, and its framing
 //! outcome     counted and recorded, exactly once
 //! ```
+//!
+//! What an exchange is known by (`marks`), its id and its trace, is there before the first step. A request that the
+//! connection answers itself, because no route can be known (`unrouted`), takes the last two steps alone.
 //!
 //! Admission stands behind the route, because a route may have an `allow`, a `deny` and a
 //! `max_content` of its own. A request that it refuses, or that is a preflight, counts at no rate. What is

@@ -17,6 +17,8 @@
 //! | octets on the wire | [`record`] |
 //! | one request, both ways at once | [`Dialogue`](crate::upstream::Dialogue), [`content`] |
 //! | a response's way in | [`receiving`] |
+//! | why there is none, or no whole one | [`error`] |
+//! | a file in place of the script's content | [`sent_file`] |
 //! | connections | [`upstream`](crate::upstream) |
 //! | what scripts write to the log | [`script_log`](super::script_log) |
 
