@@ -273,6 +273,13 @@ pub(crate) fn deadline_after(delay: Duration) -> Tick {
     with_context(|context| context.tick.get().after(delay))
 }
 
+impl Tick {
+    /// Whether this deadline has come in the current turn: a wait for it fails at once with [`Elapsed`].
+    pub(crate) fn has_come(self) -> bool {
+        with_context(|context| self <= context.tick.get())
+    }
+}
+
 /// Wakes every task that waits for a socket or a moment.
 pub(crate) fn wake_all() {
     with_context(|context| context.reactor.borrow().wake_all());

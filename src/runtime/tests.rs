@@ -77,6 +77,21 @@ fn a_deadline_ends_a_wait() {
     assert_eq!(outcome.expect("a loop"), Err(Elapsed));
 }
 
+/// A caller that asks without a wait must not be early, which takes time from a peer, nor late, which would begin a
+/// wait again that has failed.
+#[test]
+fn a_deadline_has_come_once_a_wait_for_it_fails_and_not_before() {
+    let (stream, _far) = pair();
+    run(async move {
+        let soon = deadline_after(Duration::ZERO);
+        assert!(!soon.has_come(), "it lies ahead, by up to two ticks");
+        let ready = stream.ready(Direction::Read, soon).await;
+        assert_eq!(ready, Err(Elapsed));
+        assert!(soon.has_come());
+    })
+    .expect("a loop");
+}
+
 #[test]
 fn the_end_of_the_peer_is_known_beside_its_last_bytes() {
     use std::io::Write as _;

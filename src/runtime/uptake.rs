@@ -51,7 +51,7 @@ impl Uptake {
     /// # Errors
     /// [`Elapsed`] if its time is over, and if the wait for [`next_look`](Self::next_look) has failed before that.
     pub(crate) fn look(&mut self, stream: &Stream, timeout: Duration) -> Result<(), Elapsed> {
-        if self.next_look() > deadline_after(Duration::ZERO) {
+        if !self.next_look().has_come() {
             // It was too early: the system will not watch the socket, and no wait would end otherwise.
             return Err(Elapsed);
         }
@@ -59,7 +59,7 @@ impl Uptake {
         if untaken != self.untaken {
             self.untaken = untaken;
             self.deadline = deadline_after(timeout);
-        } else if self.deadline <= deadline_after(Duration::ZERO) {
+        } else if self.deadline.has_come() {
             return Err(Elapsed);
         }
         self.next_look = deadline_after(timeout / LOOKS);
@@ -70,8 +70,8 @@ impl Uptake {
     #[cfg(test)]
     pub(crate) fn over() -> Self {
         Self {
-            deadline: deadline_after(Duration::ZERO),
-            next_look: deadline_after(Duration::ZERO),
+            deadline: Tick::at(Duration::ZERO),
+            next_look: Tick::at(Duration::ZERO),
             untaken: 0,
         }
     }

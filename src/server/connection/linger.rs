@@ -49,7 +49,7 @@ impl Connection {
                 budget = BYTES_PER_TURN;
                 runtime::yield_now().await;
             }
-            if place.is_lost() || runtime::deadline_after(Duration::ZERO) >= end {
+            if place.is_lost() || end.has_come() {
                 return;
             }
         }

@@ -259,7 +259,7 @@ impl<P: Protocol> Dialogue<P> {
         if self.moves < MOVES_PER_TURN {
             return Ok(());
         }
-        if self.uptake().deadline() <= runtime::deadline_after(Duration::ZERO) {
+        if self.uptake().deadline().has_come() {
             return Err(P::Fault::timed_out().into());
         }
         self.moves = 0;
