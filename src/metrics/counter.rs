@@ -17,9 +17,14 @@ impl Counter {
         self.0.store(number, Ordering::Relaxed);
     }
 
-    /// Adds `change`; `u64::MAX` subtracts one. Only the thread that owns the counter may call this.
+    /// Adds `change`. Only the thread that owns the counter may call this.
     pub(crate) fn add(&self, change: u64) {
         self.0
             .store(self.read().wrapping_add(change), Ordering::Relaxed);
+    }
+
+    /// Subtracts one. Only the thread that owns the counter may call this.
+    pub(crate) fn subtract_one(&self) {
+        self.0.store(self.read().wrapping_sub(1), Ordering::Relaxed);
     }
 }

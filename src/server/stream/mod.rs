@@ -199,7 +199,7 @@ impl Drop for StreamConnection {
         if self.worker.is_recorded() {
             self.record();
         }
-        self.worker.counters.streams.open.add(u64::MAX);
+        self.worker.counters.streams.open.subtract_one();
         self.worker.dismiss();
     }
 }

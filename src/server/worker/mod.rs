@@ -243,7 +243,7 @@ impl Worker {
     /// Counts a connection that ended.
     pub(in crate::server) fn dismiss(&self) {
         self.process.connections.fetch_sub(1, Ordering::Relaxed);
-        self.counters.open.add(u64::MAX);
+        self.counters.open.subtract_one();
         self.wake_if_deserted();
     }
 
@@ -274,7 +274,7 @@ impl Worker {
 
     /// Counts a connection no longer that was a tunnel.
     pub(in crate::server) fn uncount_tunnel(&self) {
-        self.counters.tunnels.add(u64::MAX);
+        self.counters.tunnels.subtract_one();
     }
 
     /// Writes to the counters what is counted elsewhere, or not counted at all: to be called seldom.
