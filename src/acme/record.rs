@@ -102,9 +102,10 @@ impl Record {
 
     /// A try has failed.
     pub(super) fn note_failure(&mut self, fault: &Fault, now: SystemTime) {
-        let count = match fault.is_passing() {
-            true => &mut self.unanswered,
-            false => &mut self.refusals,
+        let count = if fault.is_passing() {
+            &mut self.unanswered
+        } else {
+            &mut self.refusals
         };
         *count = count.saturating_add(1);
         let pause = schedule::pause(*count, fault, Chance::random());

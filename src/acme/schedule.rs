@@ -52,9 +52,10 @@ pub(super) fn within(start: SystemTime, end: SystemTime, chance: Chance) -> Syst
 
 /// The time to the next try, after `failures` of one kind, of which `fault` is the last.
 pub(super) fn pause(failures: u32, fault: &Fault, chance: Chance) -> Duration {
-    let (first, longest) = match fault.is_passing() {
-        true => (FIRST_PAUSE, LONGEST_PAUSE),
-        false => (FIRST_PAUSE_REFUSED, LONGEST_PAUSE_REFUSED),
+    let (first, longest) = if fault.is_passing() {
+        (FIRST_PAUSE, LONGEST_PAUSE)
+    } else {
+        (FIRST_PAUSE_REFUSED, LONGEST_PAUSE_REFUSED)
     };
     let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
     let pause = first.saturating_mul(doubled).min(longest);

@@ -371,10 +371,11 @@ mod tests {
                     Err(broken) => return (all, Err(broken.to_string())),
                 }
             }
-            let trailers: &[u8] = match length_is_known {
-                false => b"X-Sum: 1\r\n",
-                // Content of a known length has none.
-                true => b"",
+            // Content of a known length has none.
+            let trailers: &[u8] = if length_is_known {
+                b""
+            } else {
+                b"X-Sum: 1\r\n"
             };
             assert_eq!(source.trailers(), trailers);
             (all, Ok(()))

@@ -39,9 +39,12 @@ pub(crate) fn check_directory(path: &Path) -> Result<(), FileError> {
             Ok(state) if !state.is_dir() => return Err(fails(Errno::NOTDIR.into())),
             Ok(_) => {
                 let access = rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK);
-                return access.map_err(|error| match there == path {
-                    true => FileError::new("write to", path, error.into()),
-                    false => fails(error.into()),
+                return access.map_err(|error| {
+                    if there == path {
+                        FileError::new("write to", path, error.into())
+                    } else {
+                        fails(error.into())
+                    }
                 });
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -34,9 +34,12 @@ pub fn configuration(input: &[u8]) {
 fn check(text: &str) -> Result<String, String> {
     let handlers = Handlers::new();
     let surroundings = Surroundings {
-        environment: &|name| match name.starts_with('A') {
-            true => Ok("a\"value".to_owned()),
-            false => Err(VarError::NotPresent),
+        environment: &|name| {
+            if name.starts_with('A') {
+                Ok("a\"value".to_owned())
+            } else {
+                Err(VarError::NotPresent)
+            }
         },
         handlers: &handlers,
         look_up: &|name, port| vec![([127, 0, 0, name.len() as u8], port).into()],

@@ -455,9 +455,10 @@ fn handler(
             if let Some(paths) = paths.filter(|_| !files.archives.is_empty()) {
                 handler = handler.with_own_paths(own_paths(paths, &route.pattern));
             }
-            match TriedFiles::needed(files) {
-                true => Handler::Tried(Box::new(TriedFiles::new(handler, files, &route.pattern))),
-                false => Handler::Files(handler),
+            if TriedFiles::needed(files) {
+                Handler::Tried(Box::new(TriedFiles::new(handler, files, &route.pattern)))
+            } else {
+                Handler::Files(handler)
             }
         }
         Verb::Respond(respond) => Handler::Respond(RespondHandler::new(respond, route)),

@@ -275,9 +275,12 @@ fn push_segment(segment: &[u8], is_sent: bool, to: (Place, Area), out: &mut Vec<
 
 /// Appends a path or a part of it.
 fn push_piece(piece: &[u8], is_sent: bool, to: (Place, Area), out: &mut Vec<u8>) {
-    let encoded = || match is_sent {
-        true => Cow::Borrowed(piece),
-        false => Cow::Owned(encode_path(piece).into_bytes()),
+    let encoded = || {
+        if is_sent {
+            Cow::Borrowed(piece)
+        } else {
+            Cow::Owned(encode_path(piece).into_bytes())
+        }
     };
     match to {
         (Place::Uri, Area::Path) => out.extend_from_slice(&encoded()),

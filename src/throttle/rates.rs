@@ -99,10 +99,12 @@ impl Rates {
         let told = rates.iter().filter(|rate| !rate.options.dry_run);
         for rate in told.filter(|_| leaves("RateLimit-Policy")) {
             let bucket = &rate.options.bucket;
-            policy_line.extend_from_slice(match policy_line.is_empty() {
-                true => b"RateLimit-Policy: \"",
-                false => b", \"",
-            });
+            let before: &[u8] = if policy_line.is_empty() {
+                b"RateLimit-Policy: \""
+            } else {
+                b", \""
+            };
+            policy_line.extend_from_slice(before);
             policy_line.extend_from_slice(rate.options.name.as_bytes());
             policy_line.extend_from_slice(b"\";q=");
             push_decimal(bucket.requests.into(), &mut policy_line);
@@ -114,9 +116,10 @@ impl Rates {
         }
         let standing_line =
             |rate: &Arc<Rate>| format!("RateLimit: \"{}\";r=", rate.options.name).into_bytes();
-        let standing_lines = match leaves("RateLimit") {
-            true => rates.iter().map(standing_line).collect(),
-            false => Vec::new(),
+        let standing_lines = if leaves("RateLimit") {
+            rates.iter().map(standing_line).collect()
+        } else {
+            Vec::new()
         };
         Self {
             rates,

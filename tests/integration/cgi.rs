@@ -630,9 +630,10 @@ fn a_script_that_gives_a_validator_gets_304_for_nothing() {
     ] {
         let is_x = line.ends_with('x');
         client.send(format!("{line} HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n"));
-        let answer = match line.starts_with("HEAD") {
-            true => client.response_to_head(),
-            false => client.response(),
+        let answer = if line.starts_with("HEAD") {
+            client.response_to_head()
+        } else {
+            client.response()
         };
         assert_eq!(answer.status, status, "{line} {fields}");
         if status == 304 {

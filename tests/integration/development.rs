@@ -232,14 +232,13 @@ fn a_place_that_is_no_good_is_named_with_a_remedy() {
     // Root may write everywhere, unless it gives that up.
     let is_root = rustix::process::geteuid().is_root();
     for arguments in [&["serve", "--tls", "--port", "0"][..], &["certificate"]] {
-        let mut command = match is_root {
-            false => program(),
-            true => {
-                let mut command = Command::new("setpriv");
-                command.args(["--bounding-set", "-dac_override,-dac_read_search"]);
-                command.arg(env!("CARGO_BIN_EXE_tidegate"));
-                command
-            }
+        let mut command = if is_root {
+            let mut command = Command::new("setpriv");
+            command.args(["--bounding-set", "-dac_override,-dac_read_search"]);
+            command.arg(env!("CARGO_BIN_EXE_tidegate"));
+            command
+        } else {
+            program()
         };
         command.args(arguments).current_dir(directory.path());
         let closed_to = command.env("XDG_DATA_HOME", &closed).output();

@@ -182,9 +182,10 @@ fn a_route_of_one_method_takes_that_method() {
     ] {
         let mut client = server.connect();
         client.send(format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n"));
-        let response = match line.starts_with("HEAD") {
-            true => client.response_to_head(),
-            false => client.response(),
+        let response = if line.starts_with("HEAD") {
+            client.response_to_head()
+        } else {
+            client.response()
         };
         assert_eq!(
             (response.status, response.field("Allow")),

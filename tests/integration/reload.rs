@@ -100,9 +100,10 @@ impl Course {
             "{number} is not in {oldest}..={newest}"
         );
         assert!(!response.says_close(), "the connection was to persist");
-        match is_for_file {
-            true => assert!(response.content == pattern(0, FILE_LENGTH), "other bytes"),
-            false => assert_eq!(response.text(), number.to_string(), "of two generations"),
+        if is_for_file {
+            assert!(response.content == pattern(0, FILE_LENGTH), "other bytes");
+        } else {
+            assert_eq!(response.text(), number.to_string(), "of two generations");
         }
         *last = number;
     }

@@ -48,9 +48,10 @@ fn no_connection_is_lost_and_no_command_finds_nobody() {
         });
         for _ in 0..2 {
             let before = process(&server);
-            match before == old {
-                true => server.signal(Signal::USR2),
-                false => assert!(server.command_line(&["upgrade"]).status.success()),
+            if before == old {
+                server.signal(Signal::USR2);
+            } else {
+                assert!(server.command_line(&["upgrade"]).status.success());
             }
             until("another process", || {
                 for client in &mut kept {

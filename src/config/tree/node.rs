@@ -204,9 +204,11 @@ impl<'c> Node<'c> {
         };
         let template = expand_template(written, self.cx.surroundings.environment);
         let has_nul = |template: &Template| template.fill("").contains('\0');
-        let template = template.and_then(|template| match has_nul(&template) {
-            true => Err(Fault::new(0..written.len(), "a program gets no NUL")),
-            false => Ok(template),
+        let template = template.and_then(|template| {
+            if has_nul(&template) {
+                return Err(Fault::new(0..written.len(), "a program gets no NUL"));
+            }
+            Ok(template)
         });
         let fault = |fault| self.cx.report_fault(self.value.span(), written, fault);
         template.map_err(fault).ok()

@@ -68,9 +68,10 @@ impl<'g> Exchange<'g, '_> {
         if let Some(rates) = self.policy.rates()
             && self.is_to_be_counted()
         {
-            let counted = match are_full {
-                true => Counted::PASSED,
-                false => rates.look(&self.asked(), runtime::now()),
+            let counted = if are_full {
+                Counted::PASSED
+            } else {
+                rates.look(&self.asked(), runtime::now())
             };
             self.counted.set(Some(counted.without_wait()));
         }

@@ -11,9 +11,10 @@ pub(super) fn trace_of(exchange: &Exchange<'_, '_>, generation: &Generation) -> 
     let trace = exchange.trace()?;
     let to = format!("for {}", options.endpoint);
     if trace.parent.is_some() {
-        let recorded = match trace.is_recorded() {
-            true => format!("recorded, as the caller's is, {to}"),
-            false => "not recorded, as the caller's is not".to_owned(),
+        let recorded = if trace.is_recorded() {
+            format!("recorded, as the caller's is, {to}")
+        } else {
+            "not recorded, as the caller's is not".to_owned()
         };
         return Some(format!("{} goes on here: {recorded}", trace.id()));
     }

@@ -167,9 +167,10 @@ impl StreamConnection {
         let now = runtime::now();
         let server = self.server.as_ref();
         let asked = self.asked.as_ref().map(|asked| asked.address().to_string());
-        let client = match self.worker.leaves_out(LogField::Client) {
-            true => ClientAddress::Unknown,
-            false => self.client,
+        let client = if self.worker.leaves_out(LogField::Client) {
+            ClientAddress::Unknown
+        } else {
+            self.client
         };
         let record = StreamRecord {
             client,

@@ -46,9 +46,10 @@ fn a_slow_upload_does_not_hold_the_upstream() {
         let (server, upstream) = start("");
         let mut slow = server.connect();
         let is_chunked = framing.starts_with('T');
-        let (first, second) = match is_chunked {
-            true => ("5\r\nhello\r\n", "5\r\nworld\r\n0\r\n\r\n"),
-            false => ("hello", "world"),
+        let (first, second) = if is_chunked {
+            ("5\r\nhello\r\n", "5\r\nworld\r\n0\r\n\r\n")
+        } else {
+            ("hello", "world")
         };
         slow.send(format!(
             "POST / HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n{first}"
