@@ -15,14 +15,7 @@ use crate::config::model;
 #[derive(Debug)]
 pub(crate) struct Rate {
     pub(crate) options: model::Rate,
-    store: Store,
-}
-
-/// Where the buckets are.
-#[derive(Debug)]
-enum Store {
-    /// In this process.
-    Local(Arc<Buckets>),
+    buckets: Arc<Buckets>,
 }
 
 /// The buckets of a rate, and what became of requests.
@@ -84,38 +77,30 @@ impl Rate {
     pub(crate) fn new(options: &model::Rate, buckets: Arc<Buckets>) -> Self {
         Self {
             options: options.clone(),
-            store: Store::Local(buckets),
+            buckets,
         }
     }
 
     /// Takes a request out of its bucket at `now`, if it is not refused.
     pub(super) fn take(&self, asked: &Asked<'_>, now: Instant) -> Taken {
-        match &self.store {
-            Store::Local(buckets) => buckets.take(asked, now, self.options.max_delay),
-        }
+        self.buckets.take(asked, now, self.options.max_delay)
     }
 
     /// Puts a request back into its bucket.
     pub(super) fn give_back(&self, asked: &Asked<'_>, now: Instant) {
-        match &self.store {
-            Store::Local(buckets) => buckets.give_back(asked, now),
-        }
+        self.buckets.give_back(asked, now);
     }
 
     /// What would become of a request, which takes nothing.
     pub(crate) fn look(&self, asked: &Asked<'_>, now: Instant) -> Taken {
-        match &self.store {
-            Store::Local(buckets) => buckets.look(asked, now, self.options.max_delay),
-        }
+        self.buckets.look(asked, now, self.options.max_delay)
     }
 
     pub(crate) fn counts(&self) -> RateCounts {
-        match &self.store {
-            Store::Local(buckets) => RateCounts {
-                held: buckets.held.load(Ordering::Relaxed),
-                refused: buckets.refused.load(Ordering::Relaxed),
-                evicted: buckets.table.evicted(),
-            },
+        RateCounts {
+            held: self.buckets.held.load(Ordering::Relaxed),
+            refused: self.buckets.refused.load(Ordering::Relaxed),
+            evicted: self.buckets.table.evicted(),
         }
     }
 }
