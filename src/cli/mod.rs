@@ -35,14 +35,14 @@ use crate::generation::Generation;
 use crate::generation::prepare::{Prepared, prepare};
 use crate::log::diagnostic;
 use crate::server;
-use crate::supervisor::{Inherited, Role, Setup, Supervisor, wait_for_ends};
+use crate::supervisor::{Inherited, Role, Setup, wait_for_ends};
 
 use config_file::ConfigFile;
 use listening::Listening;
 use output::print;
 use remote::{Acme, Metrics, Reload, Remote, RestartApp, Status, Upstream};
-use secured::{Secured, ServerCertificate};
-use starting::{address_lines, describe, start};
+use secured::Secured;
+use starting::{run_without_file, start};
 use startup_report::{Failure, report_file};
 
 /// A small, fast web server.
@@ -295,40 +295,23 @@ fn serve(arguments: &Serve) -> Result<(), String> {
             root.display()
         ));
     }
-    let listen = arguments.listening.addresses();
-    let certificate = arguments.secured.certificate(&listen);
-    let certificate = certificate.map_err(|error| describe(&error))?;
-    let config = Config::for_directory(root.clone(), listen, !arguments.no_listing, arguments.spa)
-        .over(certificate.as_ref().map(ServerCertificate::tls));
-    let generation = Generation::of_command(&config).map_err(|why| format!("error: {why}"))?;
-    let supervisor = start(Setup {
-        generation: Arc::new(generation),
-        config,
-        file: None,
-        handlers: Handlers::new(),
-        role: Role::Program(inherited),
-    })?;
-    print_banner(&supervisor, &root, arguments, certificate.as_ref());
-    let kept = certificate.map(ServerCertificate::keep).transpose();
-    kept.map_err(|error| format!("error: cannot start a thread: {error}"))?;
-    supervisor.run().map_err(|error| describe(&error))
+    run_without_file(
+        inherited,
+        (&arguments.listening, &arguments.secured),
+        |listen| Config::for_directory(root.clone(), listen, !arguments.no_listing, arguments.spa),
+        |addresses| banner(&root, arguments, addresses),
+    )
 }
 
-/// Tells the operator of `serve` the addresses, the directory, and which options are on.
-fn print_banner(
-    supervisor: &Supervisor,
-    root: &Path,
-    arguments: &Serve,
-    certificate: Option<&ServerCertificate>,
-) {
+/// What the operator of `serve` is told: the directory, the `addresses`, and which options are on.
+fn banner(root: &Path, arguments: &Serve, addresses: &str) -> String {
     let on_or_off = |is_on: bool| if is_on { "on" } else { "off" };
-    diagnostic::print(&format!(
-        "\n  Serving {}\n\n{}\n  listing {}, single-page fallback {}; Ctrl-C stops\n\n",
+    format!(
+        "\n  Serving {}\n\n{addresses}\n  listing {}, single-page fallback {}; Ctrl-C stops\n\n",
         root.display(),
-        address_lines(supervisor, certificate),
         on_or_off(!arguments.no_listing),
         on_or_off(arguments.spa)
-    ));
+    )
 }
 
 #[cfg(test)]

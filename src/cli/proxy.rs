@@ -1,20 +1,16 @@
 //! `tidegate proxy`: passes requests on to one server, without any file.
 
 use std::net::ToSocketAddrs as _;
-use std::sync::Arc;
 
 use clap::Args;
 
 use super::listening::Listening;
-use super::secured::{Secured, ServerCertificate};
-use super::starting::{address_lines, describe, start};
+use super::secured::Secured;
+use super::starting::run_without_file;
 use crate::address::{UpstreamAddress, UpstreamUrl};
-use crate::api::Handlers;
 use crate::config;
 use crate::config::model::Config;
-use crate::generation::Generation;
-use crate::log::diagnostic;
-use crate::supervisor::{Inherited, Role, Setup, Supervisor};
+use crate::supervisor::Inherited;
 
 /// Pass requests on to one server, without any file.
 ///
@@ -39,23 +35,15 @@ pub(super) struct Proxy {
 pub(super) fn proxy(arguments: &Proxy) -> Result<(), String> {
     let inherited = Inherited::from_environment();
     let server = look_up(&arguments.to)?;
-    let listen = arguments.listening.addresses();
-    let certificate = arguments.secured.certificate(&listen);
-    let certificate = certificate.map_err(|error| describe(&error))?;
-    let config =
-        Config::for_upstream(server, listen).over(certificate.as_ref().map(ServerCertificate::tls));
-    let generation = Generation::of_command(&config).map_err(|why| format!("error: {why}"))?;
-    let supervisor = start(Setup {
-        generation: Arc::new(generation),
-        config,
-        file: None,
-        handlers: Handlers::new(),
-        role: Role::Program(inherited),
-    })?;
-    print_banner(&supervisor, &arguments.to, certificate.as_ref());
-    let kept = certificate.map(ServerCertificate::keep).transpose();
-    kept.map_err(|error| format!("error: cannot start a thread: {error}"))?;
-    supervisor.run().map_err(|error| describe(&error))
+    run_without_file(
+        inherited,
+        (&arguments.listening, &arguments.secured),
+        |listen| Config::for_upstream(server, listen),
+        |addresses| {
+            let to = &arguments.to;
+            format!("\n  Passing requests on to {to}\n\n{addresses}\n  Ctrl-C stops\n\n")
+        },
+    )
 }
 
 /// The same address, with those that its name leads to.
@@ -75,16 +63,4 @@ fn look_up(url: &UpstreamUrl) -> Result<UpstreamUrl, String> {
             found: found.collect(),
         },
     })
-}
-
-/// Tells the operator the addresses, and where requests go.
-fn print_banner(
-    supervisor: &Supervisor,
-    server: &UpstreamUrl,
-    certificate: Option<&ServerCertificate>,
-) {
-    let addresses = address_lines(supervisor, certificate);
-    diagnostic::print(&format!(
-        "\n  Passing requests on to {server}\n\n{addresses}\n  Ctrl-C stops\n\n"
-    ));
 }

@@ -2,12 +2,16 @@
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
-use super::secured::ServerCertificate;
+use super::listening::Listening;
+use super::secured::{Secured, ServerCertificate};
 use crate::address::ListenAddress;
-use crate::config::model::LogLevel;
+use crate::api::Handlers;
+use crate::config::model::{Config, LogLevel};
+use crate::generation::Generation;
 use crate::log::diagnostic;
-use crate::supervisor::{Setup, Supervisor};
+use crate::supervisor::{Inherited, Role, Setup, Supervisor};
 
 /// Makes the supervisor of a server that is this process.
 ///
@@ -16,6 +20,36 @@ use crate::supervisor::{Setup, Supervisor};
 pub(super) fn start(setup: Setup) -> Result<Supervisor, String> {
     report_panics();
     Supervisor::new(setup).map_err(|error| describe(&error))
+}
+
+/// Runs the server of a command that reads no file, until a signal ends that. It has the configuration that
+/// `configure` makes for its addresses. Once it listens, the operator is told what `banner` makes of the lines that
+/// name the addresses.
+///
+/// # Errors
+/// Why the server cannot start, or has failed.
+pub(super) fn run_without_file(
+    inherited: Inherited,
+    (listening, secured): (&Listening, &Secured),
+    configure: impl FnOnce(Vec<SocketAddr>) -> Config,
+    banner: impl FnOnce(&str) -> String,
+) -> Result<(), String> {
+    let listen = listening.addresses();
+    let certificate = secured.certificate(&listen);
+    let certificate = certificate.map_err(|error| describe(&error))?;
+    let config = configure(listen).over(certificate.as_ref().map(ServerCertificate::tls));
+    let generation = Generation::of_command(&config).map_err(|why| format!("error: {why}"))?;
+    let supervisor = start(Setup {
+        generation: Arc::new(generation),
+        config,
+        file: None,
+        handlers: Handlers::new(),
+        role: Role::Program(inherited),
+    })?;
+    diagnostic::print(&banner(&address_lines(&supervisor, certificate.as_ref())));
+    let kept = certificate.map(ServerCertificate::keep).transpose();
+    kept.map_err(|error| format!("error: cannot start a thread: {error}"))?;
+    supervisor.run().map_err(|error| describe(&error))
 }
 
 /// An error as the operator reads it.
@@ -36,10 +70,7 @@ fn clickable(address: SocketAddr) -> String {
 
 /// The addresses at which the server can be asked, as lines for the operator; then the CA that clients
 /// have to trust, if they come over TLS.
-pub(super) fn address_lines(
-    supervisor: &Supervisor,
-    certificate: Option<&ServerCertificate>,
-) -> String {
+fn address_lines(supervisor: &Supervisor, certificate: Option<&ServerCertificate>) -> String {
     let addresses = supervisor.addresses().filter_map(ListenAddress::ip);
     let scheme = if certificate.is_some() {
         "https"
