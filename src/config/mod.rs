@@ -30,7 +30,7 @@ use crate::address::{ListenAddress, UpstreamUrl};
 
 pub(crate) use complaint::certificate::{CertificateFault, CertificateSetting};
 pub(crate) use complaint::diagnostic::Report;
-pub(crate) use complaint::passwords::PasswordsFault;
+pub(crate) use complaint::file_fault::FileFault;
 pub(crate) use load::{Checked, Inputs, Listing, Loaded, Strictness, Wildcard, load, parse};
 #[cfg(any(test, feature = "fuzz-internals"))]
 pub(crate) use tell::dump_with_secrets;

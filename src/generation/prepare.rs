@@ -26,9 +26,7 @@ use crate::acme;
 use crate::address::ListenAddress;
 use crate::api::Handlers;
 use crate::config::model::{self, Config, HostPattern, RoutePattern, Verb};
-use crate::config::{
-    CertificateFault, CertificateSetting, Checked, Loaded, PasswordsFault, Report,
-};
+use crate::config::{CertificateFault, CertificateSetting, Checked, FileFault, Loaded, Report};
 use crate::handlers::Handler;
 use crate::handlers::dashboard::DashboardHandler;
 use crate::handlers::echo::Echo;
@@ -113,8 +111,8 @@ fn read_connector(carryover: &mut Carryover, tls: &model::UpstreamTls) -> Vec<Ce
 }
 
 /// Reads the passwords in the file at `path`. Returns what is wrong with them.
-fn read_passwords(carryover: &mut Carryover, path: &Path) -> Vec<PasswordsFault> {
-    let fault = |is_warning, message, help: Option<&str>| PasswordsFault {
+fn read_passwords(carryover: &mut Carryover, path: &Path) -> Vec<FileFault> {
+    let fault = |is_warning, message, help: Option<&str>| FileFault {
         is_warning,
         message,
         help: help.map(str::to_owned),
@@ -153,9 +151,11 @@ fn certificate_fault(fault: Fault, is_warning: bool) -> CertificateFault {
             Part::Ca => CertificateSetting::Ca,
             Part::SystemRoots => CertificateSetting::SystemRoots,
         },
-        is_warning,
-        message: fault.message,
-        help: fault.help,
+        fault: FileFault {
+            is_warning,
+            message: fault.message,
+            help: fault.help,
+        },
     }
 }
 

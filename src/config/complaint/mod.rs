@@ -6,7 +6,7 @@
 pub(crate) mod certificate;
 pub(crate) mod diagnostic;
 pub(crate) mod fault;
-pub(crate) mod passwords;
+pub(crate) mod file_fault;
 pub(crate) mod suggest;
 pub(crate) mod syntax;
 pub(crate) mod vocabulary;

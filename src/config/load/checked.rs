@@ -8,7 +8,7 @@ use super::wildcard::Listing;
 use crate::api::{HandlerSpec, OptionsError};
 use crate::config::complaint::certificate::CertificateFault;
 use crate::config::complaint::diagnostic::{Diagnostic, Report, Source};
-use crate::config::complaint::passwords::PasswordsFault;
+use crate::config::complaint::file_fault::FileFault;
 use crate::config::model::Config;
 use crate::config::model::{Bucket, HostPattern, Log, Tls, UpstreamTls};
 use crate::config::tree::named_buckets::NamedBuckets;
@@ -143,7 +143,7 @@ impl Checked {
 
     /// Calls `read` once for every file of passwords that is named, and reports what it finds at the first
     /// place that names it.
-    pub(crate) fn read_passwords(&mut self, mut read: impl FnMut(&Path) -> Vec<PasswordsFault>) {
+    pub(crate) fn read_passwords(&mut self, mut read: impl FnMut(&Path) -> Vec<FileFault>) {
         let mut seen = HashSet::new();
         for named in &self.passwords {
             if seen.insert(&named.file) {

@@ -22,7 +22,7 @@ impl NamedCertificate {
     /// The diagnostics for `faults`. Where there is nothing to serve with because files cannot be read, they say so of
     /// each file.
     pub(crate) fn diagnostics(&self, faults: Vec<CertificateFault>) -> Vec<Diagnostic> {
-        let can_serve = faults.iter().all(|fault| fault.is_warning);
+        let can_serve = faults.iter().all(|fault| fault.fault.is_warning);
         if !can_serve && !self.unread.is_empty() {
             return self.unread.clone();
         }
@@ -39,7 +39,7 @@ impl NamedCertificate {
             CertificateSetting::Key => &self.key,
             CertificateSetting::ClientCa => self.client_ca.as_ref().unwrap_or(&self.certificate),
         };
-        fault.at(spot)
+        fault.fault.at(spot)
     }
 
     /// Every place where a diagnostic about it may be.

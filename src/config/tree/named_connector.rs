@@ -52,7 +52,7 @@ impl NamedConnector {
             CertificateSetting::Ca => &self.ca,
             CertificateSetting::ClientCa | CertificateSetting::SystemRoots => &None,
         };
-        fault.at(spot.as_ref().unwrap_or(&self.whole))
+        fault.fault.at(spot.as_ref().unwrap_or(&self.whole))
     }
 
     /// Every place where a diagnostic about it may be.

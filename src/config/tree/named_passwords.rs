@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
-use crate::config::complaint::passwords::PasswordsFault;
+use crate::config::complaint::file_fault::FileFault;
 
 /// A file of passwords that is named. It is read when the whole configuration has been checked.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct NamedPasswords {
 
 impl NamedPasswords {
     /// The diagnostic for a fault, where the file is named.
-    pub(crate) fn diagnostic(&self, fault: PasswordsFault) -> Diagnostic {
+    pub(crate) fn diagnostic(&self, fault: FileFault) -> Diagnostic {
         fault.at(&self.spot)
     }
 }
