@@ -10,6 +10,9 @@ use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+/// Bytes in the longest path that the system lets a Unix socket have, without the NUL behind it (`unix(7)`).
+pub(crate) const LONGEST_SOCKET_PATH: usize = 107;
+
 /// Where this server listens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ListenAddress {

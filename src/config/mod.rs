@@ -35,7 +35,7 @@ pub(crate) use load::{Checked, Inputs, Listing, Loaded, Strictness, Wildcard, lo
 #[cfg(any(test, feature = "fuzz-internals"))]
 pub(crate) use tell::dump_with_secrets;
 pub(crate) use tell::{Change, difference, dump, key_table, schema};
-pub(crate) use tree::paths::{DEFAULT_PATH, find_program};
+pub(crate) use tree::paths::find_program;
 pub(crate) use tree::surroundings::Surroundings;
 pub(crate) use words::pattern::route_key;
 

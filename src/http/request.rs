@@ -19,8 +19,16 @@ use super::version::Version;
 pub(crate) struct HeadLimits {
     /// Bytes, from the first byte of the request line to the end of the empty line.
     pub(crate) max_bytes: usize,
-    /// Field lines; at most [`FIELD_CAPACITY`].
+    /// Field lines. More than [`FIELD_CAPACITY`] stands for that many.
     pub(crate) max_fields: usize,
+}
+
+impl HeadLimits {
+    /// As many bytes as there are, and as many field lines as fit into a [`FieldSpace`].
+    pub(crate) const NONE: Self = Self {
+        max_bytes: usize::MAX,
+        max_fields: FIELD_CAPACITY,
+    };
 }
 
 /// Room for the field lines of one head, on the caller's stack. The parser needs no initialized
@@ -222,11 +230,8 @@ impl<'a> Glimpse<'a> {
         let method = name.and_then(Method::from_bytes);
         let mut request = httparse::Request::new(&mut []);
         // Read as every head is: a second call of the parser would have neither of them inlined.
-        let any = HeadLimits {
-            max_bytes: usize::MAX,
-            max_fields: FIELD_CAPACITY,
-        };
-        if !matches!(split_lines(&mut request, bytes, space, any), Ok(Some(_))) {
+        let limits = HeadLimits::NONE;
+        if !matches!(split_lines(&mut request, bytes, space, limits), Ok(Some(_))) {
             return Self {
                 line,
                 method,

@@ -8,14 +8,14 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 use memchr::{memchr, memchr2, memchr3, memmem, memrchr};
 use percent_encoding::percent_decode;
 
-use crate::config::model::{LogField, Redaction};
+use crate::config::model::{LogField, Redaction, Secret};
 use crate::http::request::{RequestHead, line_in_log};
 
 /// What diagnostics leave out. The process has only one.
 static OF_DIAGNOSTICS: LazyLock<RwLock<Redaction>> = LazyLock::new(RwLock::default);
 
 /// What stands in the place of a value.
-const IN_PLACE: &[u8] = b"[redacted]";
+const IN_PLACE: &[u8] = Secret::IN_PLACE.as_bytes();
 
 /// Has diagnostics leave out what `redaction` says from now on.
 pub(super) fn configure(redaction: &Redaction) {

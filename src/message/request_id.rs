@@ -17,6 +17,9 @@ use std::time::SystemTime;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
+/// The field in which proxies and this server name the id.
+pub(crate) const REQUEST_ID: &str = "X-Request-Id";
+
 /// The longest id that is taken from a proxy.
 const MAX_LENGTH: usize = 64;
 

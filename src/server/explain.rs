@@ -311,11 +311,7 @@ async fn answer(
 ) -> Result<Explanation, String> {
     let bytes = question.head();
     let mut space = field_space();
-    let limits = HeadLimits {
-        max_bytes: usize::MAX,
-        max_fields: usize::MAX,
-    };
-    let parsed = RequestHead::parse(bytes.as_bytes(), &mut space, limits);
+    let parsed = RequestHead::parse(bytes.as_bytes(), &mut space, HeadLimits::NONE);
     let Ok(Parsed::Complete(head, _)) = parsed else {
         return Err(no_valid_request(question, parsed.err()));
     };

@@ -16,9 +16,6 @@ use crate::config::model::SocketAccess;
 use crate::runtime::sys;
 use crate::server::ListeningSocket;
 
-/// How many connections may wait on each socket to be accepted; the system may allow fewer.
-const BACKLOG: i32 = 4096;
-
 /// How long the system waits for a connection's first octets before a worker may accept it; after
 /// that, a worker accepts it without any.
 const DEFER_ACCEPT: Duration = Duration::from_secs(1);
@@ -204,7 +201,7 @@ impl Listening {
     /// The system's error.
     pub(super) fn listen(&self) -> io::Result<()> {
         self.silent()
-            .try_for_each(|socket| Ok(rustix::net::listen(socket, BACKLOG)?))
+            .try_for_each(|socket| Ok(rustix::net::listen(socket, ListeningSocket::BACKLOG)?))
     }
 
     /// Takes sockets that another process has bound. The file of a Unix socket is ours only if a predecessor

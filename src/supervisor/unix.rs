@@ -19,12 +19,10 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::address::ListenAddress;
 use crate::config::model::{Account, SocketAccess};
+use crate::server::ListeningSocket;
 
 /// Who may use each Unix socket, by its address.
 pub(super) type Accesses = BTreeMap<ListenAddress, SocketAccess>;
-
-/// How many connections may wait to be accepted; the system may allow fewer.
-const BACKLOG: i32 = 4096;
 
 /// How the description of a file begins, and the letters for what a key has changed.
 const FILE: &str = "file";
@@ -131,7 +129,7 @@ impl UnixSocket {
     }
 
     fn listen(&self) -> io::Result<()> {
-        Ok(rustix::net::listen(&*self.fd, BACKLOG)?)
+        Ok(rustix::net::listen(&*self.fd, ListeningSocket::BACKLOG)?)
     }
 
     /// Binds a socket beside `path` and listens; [`publish`](Self::publish) moves its file to `path`.

@@ -29,7 +29,8 @@ pub(crate) const BYTES_PER_TURN: usize = 2 * 1024 * 1024;
 const LEAST_BLOCK: usize = 4 * 1024;
 
 /// The largest content that is copied behind its head, so that one plain call sends both: the copy is
-/// cheaper than a call with several pieces.
+/// cheaper than a call with several pieces. The connection copies more into the write that answers share,
+/// because content that is not in it costs a call of its own.
 const MAX_COPIED: usize = 4 * 1024;
 
 /// An answer on its way out.

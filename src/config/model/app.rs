@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::{Account, Upstream};
 
+/// The `PATH` of scripts, and of applications that set none, if the server has none either.
+pub(crate) const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// An application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct App {

@@ -46,7 +46,7 @@ mod when;
 
 pub(crate) use acme::{Acme, AcmeDirectory, Challenge, ExternalAccount, Issue, UntilIssued};
 pub(crate) use address::{Cidr, HostPattern, distinct_file_name_of_hosts, file_name_of_hosts};
-pub(crate) use app::{App, AppProcess, Endpoint, Template, TemplatePart};
+pub(crate) use app::{App, AppProcess, DEFAULT_PATH, Endpoint, Template, TemplatePart};
 pub(crate) use archive_form::ArchiveForm;
 pub(crate) use auth::{Auth, BasicAuth, ForwardAuth};
 pub(crate) use cors::{Cors, OriginPattern};

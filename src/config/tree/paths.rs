@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use crate::address::ListenAddress;
+use crate::address::{LONGEST_SOCKET_PATH, ListenAddress};
 use crate::config::complaint::diagnostic::{Diagnostic, Source};
 use crate::config::tree::node::{Node, Text};
 
@@ -159,9 +159,6 @@ pub(crate) fn directory(text: &Text<'_>) -> Option<PathBuf> {
     None
 }
 
-/// The `PATH` of applications, if neither they nor the server have one.
-pub(crate) const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-
 /// The program that `name` means to a process in `directory`: a file that may be executed. A name without
 /// a slash is looked for in the directories of `path`.
 pub(crate) fn find_program(name: &str, directory: &Path, path: &str) -> Option<PathBuf> {
@@ -178,15 +175,13 @@ pub(crate) fn find_program(name: &str, directory: &Path, path: &str) -> Option<P
     files.find(is_program)
 }
 
-/// The Unix socket at the path `written`. A path that is too long for the system is reported
-/// (`unix(7)`).
+/// The Unix socket at the path `written`. A path that is too long for the system is reported.
 pub(crate) fn unix(node: Node<'_>, written: &Path) -> Option<ListenAddress> {
-    const LONGEST_PATH: usize = 107;
     let path = beside(node.cx.source, written);
-    if path.as_os_str().len() <= LONGEST_PATH {
+    if path.as_os_str().len() <= LONGEST_SOCKET_PATH {
         return Some(ListenAddress::Unix(path.into()));
     }
-    let message = format!("the path of a socket has at most {LONGEST_PATH} bytes");
+    let message = format!("the path of a socket has at most {LONGEST_SOCKET_PATH} bytes");
     let help = format!("this one is {}", path.display());
     node.cx
         .report(Diagnostic::error(message).at(node.spot(), "").help(help));

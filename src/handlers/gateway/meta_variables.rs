@@ -410,11 +410,7 @@ mod tests {
     ) -> Vec<String> {
         let bytes = format!("{}\r\n\r\n", lines.join("\r\n"));
         let mut space = field_space();
-        let limits = HeadLimits {
-            max_bytes: usize::MAX,
-            max_fields: usize::MAX,
-        };
-        let parsed = RequestHead::parse(bytes.as_bytes(), &mut space, limits);
+        let parsed = RequestHead::parse(bytes.as_bytes(), &mut space, HeadLimits::NONE);
         let Ok(Parsed::Complete(head, _)) = parsed else {
             panic!("{lines:?} is a request")
         };

@@ -26,7 +26,8 @@ use crate::throttle::rates::{Counted, Standing};
 use crate::transfer::send::{Progress, Transmission};
 
 /// Content up to this many octets is copied behind its head, into the write that answers share;
-/// past it, copying costs more than a write of its own.
+/// past it, copying costs more than a write of its own. `transfer::send` copies less: what it does not
+/// copy is a further piece of the same call, which is cheaper than a call of its own.
 pub(super) const MAX_COPIED: usize = 8 * 1024;
 
 /// Bytes of responses that are collected before they are sent. A client that does not read has the

@@ -3,7 +3,6 @@
 //! What the operator changes of every response (fields, error pages) is applied here, for every
 //! handler alike.
 
-use super::marks::REQUEST_ID;
 use super::unrouted::Unrouted;
 use super::{Exchange, cors};
 use crate::generation::policy::{AnswerKind, Scope, ServingPolicy, joined};
@@ -19,7 +18,7 @@ use crate::http::version::Version;
 use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::format::Format;
 use crate::message::problem;
-use crate::message::request_id::RequestId;
+use crate::message::request_id::{REQUEST_ID, RequestId};
 use crate::message::response::{CommonFields, DuplexResponse, Response};
 use crate::reason::Reason;
 use crate::throttle::rates::Standing;

@@ -11,11 +11,8 @@ use crate::generation::policy::ServingPolicy;
 use crate::http::fields::Fields;
 use crate::message::marks::Marks;
 use crate::message::request::TellsOfConnection;
-use crate::message::request_id::RequestId;
+use crate::message::request_id::{REQUEST_ID, RequestId};
 use crate::trace;
-
-/// The field in which proxies and this server name the id.
-pub(super) const REQUEST_ID: &str = "X-Request-Id";
 
 /// The marks of an exchange under `policy`, whose request has these `fields` and came from `peer`. `None`: it has
 /// no id, and begins a trace that is not recorded.

@@ -22,6 +22,11 @@ pub(crate) struct ListeningSocket {
     pub(crate) is_recorded: bool,
 }
 
+impl ListeningSocket {
+    /// How many connections may wait on each socket to be accepted; the system may allow fewer.
+    pub(crate) const BACKLOG: i32 = 4096;
+}
+
 /// An address at which this worker listens, as the connections that came in there know it.
 pub(crate) struct Endpoint {
     /// As configured.

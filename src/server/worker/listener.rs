@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::Worker;
-use super::endpoint::{Accepting, Endpoint};
+use super::endpoint::{Accepting, Endpoint, ListeningSocket};
 use crate::address::ClientAddress;
 use crate::generation::Generation;
 use crate::log::diagnostic;
@@ -27,7 +27,7 @@ const ACCEPTS_PER_TURN: usize = 64;
 
 /// Connections that are still accepted at most when the address is listened at no more, where the system
 /// does not tell how many wait: as many as it queues for a socket of ours.
-const LAST_ACCEPTS: usize = 4096;
+const LAST_ACCEPTS: usize = ListeningSocket::BACKLOG as usize;
 
 /// How often the queue is looked at then. Some clients connect while those before them are accepted; those
 /// that never cease are not to keep the open connections waiting.

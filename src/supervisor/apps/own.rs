@@ -17,11 +17,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 
-use crate::address::UpstreamAddress;
+use crate::address::{LONGEST_SOCKET_PATH, UpstreamAddress};
 use crate::config::model::Endpoint;
-
-/// The longest path of a Unix socket, without the NUL behind it (`unix(7)`).
-const LONGEST_PATH: usize = 107;
 
 /// What an instance has as its own. Dropping it removes its files.
 pub(super) enum Own {
@@ -63,9 +60,9 @@ impl SocketDirectory {
             .path
             .join(format!("{}-{}", std::process::id(), self.next));
         let socket = directory.join(format!("{app}.sock"));
-        if socket.as_os_str().len() > LONGEST_PATH {
+        if socket.as_os_str().len() > LONGEST_SOCKET_PATH {
             let sentence = format!(
-                "the path {} is too long for a socket: a path has at most {LONGEST_PATH} bytes; set \
+                "the path {} is too long for a socket: a path has at most {LONGEST_SOCKET_PATH} bytes; set \
                  TIDEGATE_RUNTIME_DIR to a shorter directory, or use ${{PORT}}",
                 socket.display()
             );

@@ -9,8 +9,8 @@ use nix::unistd::{Gid, Uid, User, getgrouplist};
 use rustix::io::Errno;
 
 use super::own::{Own, SocketDirectory};
-use crate::config::model::{Account, App, AppProcess};
-use crate::config::{DEFAULT_PATH, find_program};
+use crate::config::find_program;
+use crate::config::model::{Account, App, AppProcess, DEFAULT_PATH};
 use crate::runtime::{Process, sys::Identity};
 
 /// The variables of this server that an instance finds, too; and those whose names begin with `LC_`.

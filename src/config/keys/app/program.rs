@@ -1,9 +1,9 @@
 //! The program that a command names: what is said if it is nowhere.
 
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::AppProcess;
+use crate::config::model::{AppProcess, DEFAULT_PATH};
 use crate::config::tree::node::Node;
-use crate::config::tree::paths::{DEFAULT_PATH, find_program};
+use crate::config::tree::paths::find_program;
 
 /// Reports that there is no program that the command of `process`, which stands at `node`, could start.
 /// Returns whether there is one.

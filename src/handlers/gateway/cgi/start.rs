@@ -12,14 +12,12 @@ use std::process::{ChildStderr, ChildStdout, Command, Stdio};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
+use crate::config::model::DEFAULT_PATH;
 use crate::disk::spool::Spooled;
 use crate::handlers::gateway::meta_variables::MetaVariables;
 use crate::log::diagnostic;
 use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{Permit, Process};
-
-/// The `PATH` of scripts, if the server has none.
-const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// A script to be started.
 pub(super) struct Invocation {

@@ -106,11 +106,7 @@ impl ForwardAuth {
     ) -> Result<Said<'a, 'c>, ContentError> {
         let bytes = self.question(request);
         let mut lines = Box::default();
-        let limits = HeadLimits {
-            max_bytes: usize::MAX,
-            max_fields: usize::MAX,
-        };
-        let parsed = RequestHead::parse_kept(&bytes, &mut lines, limits);
+        let parsed = RequestHead::parse_kept(&bytes, &mut lines, HeadLimits::NONE);
         // Its lines are of a request that was parsed. If that were not so, the request would not be let in.
         let refused = || Ok(Said::Refuses(Response::problem(Reason::HeadTooLarge)));
         let Ok(Parsed::Complete(head, _)) = parsed else {

@@ -27,6 +27,7 @@ use crate::http::request::RequestHead;
 use crate::http::response::{FieldLines, push_decimal};
 use crate::http::version::Version;
 use crate::message::request::Request;
+use crate::message::request_id::REQUEST_ID;
 
 /// What this server calls itself in `Via` (RFC 9110 §7.6.3).
 const PSEUDONYM: &str = "tidegate";
@@ -113,9 +114,6 @@ pub(super) fn goes_in_a_circle(head: &RequestHead<'_>) -> bool {
     };
     members.filter(is_ours).count() > MAX_PASSES
 }
-
-/// The field that tells an upstream the id of the exchange.
-pub(super) const REQUEST_ID: &str = "X-Request-Id";
 
 /// Encodes the head of the request that a server is sent, and returns it in the buffer `start`, which is empty;
 /// `host` is what `Host` says of the server.

@@ -2,8 +2,8 @@
 //! `cors`, and the id of an exchange where this server gives it one. The head of a final response is changed where
 //! responses are finished; interim responses and trailer sections do not come by there.
 
-use super::request::REQUEST_ID;
 use crate::config::model::{Policy, Route};
+use crate::message::request_id::REQUEST_ID;
 
 /// Fields that are taken off interim responses and trailer sections.
 #[derive(Default)]
