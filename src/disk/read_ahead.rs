@@ -109,7 +109,7 @@ impl<S: ContentSource> ReadAhead<S> {
     ///
     /// # Cancellation
     /// Nothing is lost: the next call goes on where this one was.
-    async fn take_on(&mut self) {
+    async fn read_on(&mut self) {
         if self.memory.len() >= MAX_IN_MEMORY && self.writing.is_none() {
             if !self.has_room() {
                 return pending().await;
@@ -223,7 +223,7 @@ impl<S: ContentSource> ContentSource for ReadAhead<S> {
     fn while_blocked<'s>(&'s mut self) -> LocalFuture<'s, ()> {
         Box::pin(async {
             loop {
-                self.take_on().await;
+                self.read_on().await;
             }
         })
     }
@@ -300,9 +300,9 @@ mod tests {
         (1..=blocks).rev().flat_map(|kind| [kind; LENGTH]).collect()
     }
 
-    /// Takes on what can be taken on without the client.
+    /// Reads what can be read without the client.
     async fn take_all(ahead: &mut ReadAhead<Blocks>) {
-        while let Either::First(()) = either(ahead.take_on(), ready(())).await {}
+        while let Either::First(()) = either(ahead.read_on(), ready(())).await {}
     }
 
     /// What the client gets, and how it ends.
@@ -344,7 +344,7 @@ mod tests {
                 let (mut ahead, mut given) = (ahead(100, &disk), Vec::new());
                 while ahead.next(&mut given).await.expect("it goes on") {
                     for _ in 0..steps {
-                        either(ahead.take_on(), ready(())).await;
+                        either(ahead.read_on(), ready(())).await;
                     }
                 }
                 assert!(given == expected(100), "{steps} steps");

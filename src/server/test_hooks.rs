@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use crate::runtime;
 
 /// Panics in an exchange, or on the worker, if `path` asks for it and the environment lets it.
-pub(super) fn obey(path: &[u8]) {
+pub(super) fn run_hook(path: &[u8]) {
     match hook(path) {
         Some(b"panic-exchange") => panic!("a test asked for a panic in an exchange"),
         Some(b"panic-worker") => {
@@ -29,7 +29,7 @@ pub(super) fn obey(path: &[u8]) {
 }
 
 /// Panics outside of a handler, if `path` asks for it and the environment lets it.
-pub(super) fn obey_outside_of_handlers(path: &[u8]) {
+pub(super) fn run_hook_outside_of_handlers(path: &[u8]) {
     if hook(path) == Some(b"panic-connection") {
         panic!("a test asked for a panic of a connection");
     }

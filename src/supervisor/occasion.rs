@@ -18,7 +18,7 @@ pub(super) const DEATHS_WINDOW: Duration = Duration::from_secs(10);
 
 /// How often the supervisor looks whether what no generation keeps any more is still in use, and whether
 /// there is a thread for a worker again.
-const RETIREMENT: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the supervisor's thread wakes for.
 enum Occasion {
@@ -80,7 +80,7 @@ impl Supervisor {
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let has_vacancy = self.workers.has_vacancy();
-            let look_again = (!self.retired.is_empty() || has_vacancy).then_some(RETIREMENT);
+            let look_again = (!self.retired.is_empty() || has_vacancy).then_some(LOOK_AGAIN);
             let delay = self.leaving.as_ref().map(|leaving| leaving.deadline);
             let delay = delay.map(|delay| delay.saturating_duration_since(Instant::now()));
             let waits = left.into_iter().chain(look_again);
@@ -167,7 +167,7 @@ impl Supervisor {
         match self.workers.fill(self.log.as_ref()) {
             Ok(()) => diagnostic::error(format_args!("{lost}; another has taken its place")),
             Err(error) => diagnostic::error(format_args!(
-                "{lost}; another cannot take its place yet, which is tried every {RETIREMENT:?}: {error}"
+                "{lost}; another cannot take its place yet, which is tried every {LOOK_AGAIN:?}: {error}"
             )),
         }
     }

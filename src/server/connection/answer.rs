@@ -170,7 +170,7 @@ impl Connection {
         cut_by_panic.client = exchange.client;
         cut_by_panic.series = exchange.policy.series;
         #[cfg(debug_assertions)]
-        crate::server::test_hooks::obey_outside_of_handlers(head.target.path);
+        crate::server::test_hooks::run_hook_outside_of_handlers(head.target.path);
         let Some(response) = exchange.answer_now(&worker.local) else {
             forget(cut_by_panic);
             let head = bytes.len();

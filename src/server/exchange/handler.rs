@@ -52,7 +52,7 @@ impl<'g> Exchange<'g, '_> {
         }
         let answer = || {
             #[cfg(debug_assertions)]
-            crate::server::test_hooks::obey(matched.path.as_bytes());
+            crate::server::test_hooks::run_hook(matched.path.as_bytes());
             route.handler.answer_now(&self.request(matched), local)
         };
         // A handler leaves nothing half done that another exchange could see: it has only lent us

@@ -120,7 +120,7 @@ fn held_back(way: &Way) -> usize {
 }
 
 /// Polls `tunnel` until neither way can go on.
-async fn settle(tunnel: &mut Tunnel, sides: Sides<'_>) -> Option<TunnelEnd> {
+async fn run_until_quiet(tunnel: &mut Tunnel, sides: Sides<'_>) -> Option<TunnelEnd> {
     let mut quiet_turns = 0;
     while quiet_turns < 3 {
         let before = tunnel.received_from_client() + tunnel.to_client();
@@ -153,7 +153,7 @@ fn a_slow_receiver_holds_the_sender_back_and_an_idle_tunnel_holds_nothing() {
                 Ok(count) => sent += count,
                 Err(_) => break,
             }
-            assert_eq!(settle(&mut tunnel, sides).await, None);
+            assert_eq!(run_until_quiet(&mut tunnel, sides).await, None);
         }
         let held = held_back(&tunnel.down);
         assert!(held > 0 && held <= READ_SIZE, "{held}");
@@ -165,7 +165,7 @@ fn a_slow_receiver_holds_the_sender_back_and_an_idle_tunnel_holds_nothing() {
                 assert!(piece[..count].iter().enumerate().all(is_next));
                 arrived += count;
             }
-            assert_eq!(settle(&mut tunnel, sides).await, None);
+            assert_eq!(run_until_quiet(&mut tunnel, sides).await, None);
         }
         assert!(tunnel.down.waiting.is_none() && tunnel.up.waiting.is_none());
         assert!(size_of_val(&tunnel) <= 72, "{}", size_of_val(&tunnel));
@@ -190,7 +190,7 @@ fn a_pace_holds_the_way_down_back_and_leaves_the_rest_with_the_sender() {
         let started = std::time::Instant::now();
         far_upstream.write_all(&[b'd'; 50_000]).expect("room");
         far_client.write_all(&[b'u'; 50_000]).expect("room");
-        assert_eq!(settle(&mut tunnel, sides).await, None);
+        assert_eq!(run_until_quiet(&mut tunnel, sides).await, None);
         assert_eq!(tunnel.received_from_client(), 50_000, "the way up has none");
         let sent = tunnel.to_client();
         let most = 1024 * (2 + started.elapsed().as_secs());
@@ -198,7 +198,7 @@ fn a_pace_holds_the_way_down_back_and_leaves_the_rest_with_the_sender() {
         assert!(tunnel.down.waiting.is_none());
         // What waits already is sent at the pace, too.
         tunnel.send_first_to_client(vec![b'w'; 50_000]);
-        assert_eq!(settle(&mut tunnel, sides).await, None);
+        assert_eq!(run_until_quiet(&mut tunnel, sides).await, None);
         let most = 1024 * (2 + started.elapsed().as_secs());
         assert!(tunnel.to_client() <= most, "{}", tunnel.to_client());
     })
@@ -350,7 +350,7 @@ fn a_sender_that_breaks_while_it_is_held_back_is_noticed() {
         );
         // Until the upstream's buffers, the tunnel's and the client's are full.
         while far_client.write(&[b'x'; 100_000]).is_ok() {
-            assert_eq!(settle(&mut tunnel, sides).await, None);
+            assert_eq!(run_until_quiet(&mut tunnel, sides).await, None);
         }
         assert!(tunnel.up.waiting.is_some());
         reset(far_client);

@@ -50,8 +50,12 @@ impl Half {
         outgoing: &mut Vec<u8>,
     ) -> (usize, Result<Advance, Error>) {
         match self {
-            Self::Server(connection) => obey(connection.process_tls_records(input), take, outgoing),
-            Self::Client(connection) => obey(connection.process_tls_records(input), take, outgoing),
+            Self::Server(connection) => {
+                take_step(connection.process_tls_records(input), take, outgoing)
+            }
+            Self::Client(connection) => {
+                take_step(connection.process_tls_records(input), take, outgoing)
+            }
         }
     }
 
@@ -89,7 +93,8 @@ impl Half {
     }
 }
 
-fn obey<D>(
+/// Does what `status` says is next; see [`Half::advance`].
+fn take_step<D>(
     status: UnbufferedStatus<'_, '_, D>,
     take: &mut dyn FnMut(&[u8]),
     outgoing: &mut Vec<u8>,

@@ -191,14 +191,14 @@ async fn drive(stream: &Stream, state: &mut State, deadline: Tick) -> Result<(),
     // What a client sends first has been looked at.
     let mut is_known_as_tls = matches!(state.half, Half::Server(_));
     loop {
-        let settled = state.settle();
-        if settled.is_err() || !is_left_with_tickets(&state.half) {
+        let processed = state.process_records();
+        if processed.is_err() || !is_left_with_tickets(&state.half) {
             while !flush(stream, state)? {
                 let ready = stream.ready(Direction::Write, deadline).await;
                 ready.map_err(|Elapsed| HandshakeError::TimedOut)?;
             }
         }
-        settled.map_err(failure)?;
+        processed.map_err(failure)?;
         if !state.half.common().is_handshaking() {
             return Ok(());
         }

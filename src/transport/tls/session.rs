@@ -315,7 +315,7 @@ impl Session {
         out.begin_with(&[]);
         let mut left = octets;
         while !left.is_empty() {
-            state.settle()?;
+            state.process_records()?;
             out.push(&take(&mut state.outgoing));
             let piece;
             (piece, left) = left.split_at(next_piece(state.sent, left.len()));
@@ -366,7 +366,7 @@ impl Session {
             return;
         };
         self.send_held(state);
-        if !state.is_broken && state.settle().is_ok() {
+        if !state.is_broken && state.process_records().is_ok() {
             state.half.close(&mut state.incoming, &mut state.outgoing);
         }
     }

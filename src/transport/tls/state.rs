@@ -63,9 +63,9 @@ impl State {
 
     /// Does what there is to do without further records, and puts the records of our own that this gives
     /// into `outgoing`.
-    pub(super) fn settle(&mut self) -> io::Result<()> {
+    pub(super) fn process_records(&mut self) -> io::Result<()> {
         let mut at = 0;
-        let settled = loop {
+        let processed = loop {
             let plain = &mut self.plain;
             let mut keep = |octets: &[u8]| plain.extend_from_slice(octets);
             let input = &mut self.incoming[at..];
@@ -80,7 +80,7 @@ impl State {
         };
         self.incoming.drain(..at);
         self.has_unread = false;
-        settled.map_err(|error| self.fail(error))
+        processed.map_err(|error| self.fail(error))
     }
 
     /// Takes note that the session has failed. The alert that tells the peer why is put into `outgoing`.

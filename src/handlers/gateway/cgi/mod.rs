@@ -165,7 +165,7 @@ impl CgiHandler {
         match answer {
             ScriptAnswer::LocalRedirect(target) => {
                 let rest = Output::new(running, route.options.timeout, None);
-                match either(rest.run_out(), content.client_gone()).await {
+                match either(rest.drain(), content.client_gone()).await {
                     Either::First(()) => Ok(Answer::LocalRedirect(target)),
                     Either::Second(()) => Err(ContentError::CutOff.into()),
                 }

@@ -128,7 +128,7 @@ impl Output {
 
     /// Reads to the end and drops what comes, within the timeout. The script has ended then, and has
     /// given its place to another one.
-    pub(super) async fn run_out(mut self) {
+    pub(super) async fn drain(mut self) {
         let mut block = Vec::new();
         let limit = self.timeout;
         let to_the_end = async {
