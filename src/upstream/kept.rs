@@ -33,6 +33,8 @@ const SOON: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub(crate) struct KeptConnections {
     by_server: RefCell<HashMap<u64, OfServer, foldhash::fast::RandomState>>,
+    /// How many there are, to all servers.
+    count: Cell<usize>,
     share: DescriptorShare,
     /// The size of the share, read again at each sweep.
     room: Cell<usize>,
@@ -66,6 +68,7 @@ impl KeptConnections {
         let mut by_server = self.by_server.borrow_mut();
         let connections = &mut by_server.get_mut(&server.id())?.connections;
         while let Some(kept) = connections.pop_back() {
+            self.count.set(self.count.get() - 1);
             if now >= kept.until {
                 continue;
             }
@@ -107,16 +110,18 @@ impl KeptConnections {
         let since = runtime::now();
         let until = since + announced.unwrap_or(MAX_IDLE).min(MAX_IDLE);
         let mut by_server = self.by_server.borrow_mut();
-        let all: usize = by_server.values().map(|of| of.connections.len()).sum();
         let of_server = by_server.entry(server.id()).or_insert_with(|| OfServer {
             server: Arc::clone(server),
             connections: VecDeque::new(),
         });
         let connections = &mut of_server.connections;
-        let is_full = connections.len() >= most || all >= self.room.get();
-        if is_full && connections.pop_front().is_none() {
-            // Connections to other servers take all the room; none of those is closed for this one.
-            return;
+        let mut count = self.count.get();
+        if connections.len() >= most || count >= self.room.get() {
+            if connections.pop_front().is_none() {
+                // Connections to other servers take all the room; none of those is closed for this one.
+                return;
+            }
+            count -= 1;
         }
         connections.push_back(Kept {
             connection,
@@ -126,11 +131,13 @@ impl KeptConnections {
         // A reload may have lowered `keep`.
         let excess = connections.len().saturating_sub(most);
         connections.drain(..excess);
+        self.count.set(count + 1 - excess);
     }
 
     /// Closes all connections, because descriptors have run out. Returns whether there were any.
     pub(crate) fn close_all(&self) -> bool {
         let all = std::mem::take(&mut *self.by_server.borrow_mut());
+        self.count.set(0);
         !all.is_empty()
     }
 
@@ -154,6 +161,8 @@ impl KeptConnections {
                 });
                 !of_server.connections.is_empty()
             });
+            let lengths = by_server.values().map(|of| of.connections.len());
+            self.count.set(lengths.sum());
             if by_server.is_empty() {
                 self.is_swept.set(false);
                 return;
@@ -289,6 +298,36 @@ mod tests {
                 let is_open = |mut end: UnixStream| end.read(&mut [0]).is_err();
                 let open: Vec<bool> = ends.into_iter().map(is_open).collect();
                 assert_eq!(open, expected, "{most} of {room}");
+                let count = open.into_iter().filter(|is_open| *is_open).count();
+                assert_eq!(kept.count.get(), count, "{most} of {room}");
+            }
+        })
+        .expect("a loop");
+    }
+
+    #[test]
+    fn the_room_of_a_connection_that_is_taken_or_closed_is_free_again() {
+        let (_directory, listening, server) = upstream();
+        let (_other_directory, other_listening, other) = upstream();
+        run(async move {
+            let kept = Rc::new(KeptConnections::default());
+            let mut ends = Vec::new();
+            for take in [true, false] {
+                let (connection, end) = connected(&listening, &server).await;
+                kept.put(&server, connection, None, 9);
+                kept.room.set(1);
+                let (connection, other_end) = connected(&other_listening, &other).await;
+                kept.put(&other, connection, None, 9);
+                assert!(kept.take(&other, true).is_none(), "there is no room");
+                if take {
+                    assert!(kept.take(&server, true).is_some());
+                } else {
+                    assert!(kept.close_all());
+                }
+                let (connection, last_end) = connected(&other_listening, &other).await;
+                kept.put(&other, connection, None, 9);
+                assert!(kept.take(&other, true).is_some(), "there is room again");
+                ends.extend([end, other_end, last_end]);
             }
         })
         .expect("a loop");
