@@ -309,8 +309,7 @@ fn complete_length(content_range: &[u8]) -> Option<u64> {
 
 /// Whether the client of `head` asks for content as it is (RFC 9111 §5.2.1.6).
 fn wants_no_change(head: &RequestHead<'_>) -> bool {
-    let mut lines = head.fields.iter();
-    lines.any(|(name, value)| name.eq_ignore_ascii_case("Cache-Control") && forbids_changes(value))
+    head.fields.values("Cache-Control").any(forbids_changes)
 }
 
 /// Whether a value of `Cache-Control` says no-transform.

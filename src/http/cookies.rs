@@ -6,9 +6,8 @@ use super::list::trim;
 /// The value of the first cookie called `name`, without the quotation marks that may stand around it.
 /// Names are compared with regard to case. `None` if there is none, or its value is empty.
 pub(crate) fn find<'a>(fields: &Fields<'a>, name: &str) -> Option<&'a [u8]> {
-    let lines = fields.iter();
-    let mut lines = lines.filter(|(field, _)| field.eq_ignore_ascii_case("cookie"));
-    lines.find_map(|(_, value)| find_in(value, name.as_bytes()))
+    let mut values = fields.values("cookie");
+    values.find_map(|value| find_in(value, name.as_bytes()))
 }
 
 fn find_in<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {

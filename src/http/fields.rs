@@ -161,6 +161,15 @@ impl<'a> Fields<'a> {
         Some(Cow::Owned(values.join(&b", "[..])))
     }
 
+    /// Returns the value of each line of the field called `name`, in their order, without the white space around it.
+    /// Walks all lines: for fields that are [`Known`], there is [`first`](Self::first).
+    #[inline]
+    pub(crate) fn values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let lines = self.lines.iter();
+        let lines = lines.filter(move |line| line.name.eq_ignore_ascii_case(name));
+        lines.map(|line| trim(line.value))
+    }
+
     /// Returns every field line: its name as sent, its value without the white space around it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         self.lines.iter().map(|line| (line.name, trim(line.value)))
@@ -261,6 +270,13 @@ mod tests {
             fields.combined(Known::IfNoneMatch).as_deref(),
             Some(&b"\"a\", \"b\""[..])
         );
+    }
+
+    #[test]
+    fn gives_the_values_of_any_field_in_order() {
+        let lines = lines(&[("X-A", " 1"), ("X-AB", "2"), ("x-a", ""), ("X-a", "3\t")]);
+        let values: Vec<&[u8]> = Fields::new(&lines).values("x-A").collect();
+        assert_eq!(values, [&b"1"[..], b"", b"3"]);
     }
 
     #[test]

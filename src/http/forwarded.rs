@@ -90,9 +90,7 @@ fn unquoted(value: &[u8]) -> Option<Cow<'_, [u8]>> {
 
 /// The values of all lines of a field, with commas between them.
 pub(crate) fn combined(fields: &Fields<'_>, name: &str) -> Vec<u8> {
-    let lines = fields.iter();
-    let lines = lines.filter(|(other, _)| other.eq_ignore_ascii_case(name));
-    let values: Vec<&[u8]> = lines.map(|(_, value)| value).collect();
+    let values: Vec<&[u8]> = fields.values(name).collect();
     values.join(&b","[..])
 }
 

@@ -74,9 +74,8 @@ pub(super) fn hash(secret: &RandomState, parts: &[RateKey], asked: &Asked<'_>) -
             RateKey::Host => hash_host(asked.host, &mut hasher),
             RateKey::Cookie(name) => cookies::find(asked.fields, name).hash(&mut hasher),
             RateKey::Header(name) => {
-                let lines = asked.fields.iter();
-                let lines = lines.filter(|(other, _)| other.eq_ignore_ascii_case(name));
-                lines.for_each(|(_, value)| value.hash(&mut hasher));
+                let values = asked.fields.values(name);
+                values.for_each(|value| value.hash(&mut hasher));
                 // So that two fields cannot be taken for one.
                 hasher.write_u8(0xff);
             }

@@ -64,7 +64,7 @@ impl Tracing {
     ) -> Option<Trace> {
         if let Some(parent) = self.parent(fields, is_from_proxy) {
             let recording = parent.is_sampled.then(|| Recording::begin(is_https()));
-            let lines = values(fields, TRACESTATE);
+            let lines = fields.values(TRACESTATE);
             return Some(Trace::follow(parent, trace_state(lines), recording));
         }
         let is_sampled = self
@@ -83,7 +83,7 @@ impl Tracing {
         if !is_followed {
             return None;
         }
-        let mut lines = values(fields, TRACEPARENT);
+        let mut lines = fields.values(TRACEPARENT);
         let only = lines.next().filter(|_| lines.next().is_none());
         TraceParent::parse(only?)
     }
@@ -106,13 +106,6 @@ pub(crate) fn unrecorded() -> Trace {
 fn threshold(millionths: u32) -> Option<u64> {
     let below = (u128::from(millionths) << 64) / u128::from(WHOLE_TRACES);
     u64::try_from(below).ok()
-}
-
-/// The values of the lines called `name`.
-fn values<'f>(fields: &'f Fields<'_>, name: &'static str) -> impl Iterator<Item = &'f [u8]> {
-    let lines = fields.iter();
-    let lines = lines.filter(|(other, _)| other.eq_ignore_ascii_case(name));
-    lines.map(|(_, value)| value)
 }
 
 #[cfg(test)]

@@ -33,11 +33,8 @@ impl<'r> Wanted<'r> {
             },
             HashKey::Path => self.head.map(|head| hash::of(head.target.path)),
             HashKey::Header(name) => {
-                let mut lines = self.head?.fields.iter();
-                let found = lines.find(|(field, _)| field.eq_ignore_ascii_case(name));
-                found
-                    .filter(|(_, value)| !value.is_empty())
-                    .map(|(_, value)| hash::of(value))
+                let first = self.head?.fields.values(name).next();
+                first.filter(|value| !value.is_empty()).map(hash::of)
             }
             HashKey::Cookie(name) => self.cookie(name).map(hash::of),
         }

@@ -236,9 +236,7 @@ impl MetaVariables {
         if let Some(length) = length {
             self.show("CONTENT_LENGTH", length);
         }
-        let mut lines = head.fields.iter();
-        if let Some((_, value)) = lines.find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-        {
+        if let Some(value) = head.fields.values("content-type").next() {
             self.set("CONTENT_TYPE", value);
         }
     }

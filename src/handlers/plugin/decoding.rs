@@ -41,8 +41,7 @@ pub(super) fn decoder(head: &RequestHead<'_>) -> Result<Decoder, Response<'stati
 
 /// The codings that the content is in, in the order in which they were applied.
 fn codings<'a>(head: &RequestHead<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let lines = head.fields.iter();
-    let lines = lines.filter(|(name, _)| name.eq_ignore_ascii_case("Content-Encoding"));
-    let codings = lines.flat_map(|(_, value)| list::elements(value));
+    let codings = head.fields.values("Content-Encoding");
+    let codings = codings.flat_map(list::elements);
     codings.filter(|coding| !coding.eq_ignore_ascii_case(b"identity"))
 }

@@ -66,9 +66,8 @@ pub(super) fn credentials<'d>(
     head: &RequestHead<'_>,
     decoded: &'d mut Decoded,
 ) -> Option<Credentials<'d>> {
-    let lines = head.fields.iter();
-    let mut values = lines.filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-    let (_, value) = values.next()?;
+    let mut values = head.fields.values("authorization");
+    let value = values.next()?;
     if values.next().is_some() {
         return None;
     }

@@ -34,9 +34,8 @@ pub(in crate::server) fn origin<'a>(head: &RequestHead<'a>) -> Option<&'a [u8]> 
 
 /// The value of the field; empty, which matches nothing, if it is repeated, because no browser does that.
 fn field<'a>(head: &RequestHead<'a>, name: &str) -> Option<&'a [u8]> {
-    let lines = head.fields.iter();
-    let mut values = lines.filter(|(other, _)| other.eq_ignore_ascii_case(name));
-    let (_, value) = values.next()?;
+    let mut values = head.fields.values(name);
+    let value = values.next()?;
     Some(if values.next().is_some() { b"" } else { value })
 }
 

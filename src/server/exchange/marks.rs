@@ -60,9 +60,7 @@ fn is_https(
 /// The id of an exchange whose request has these `fields`: that of the proxy, if it is a trusted one that has named
 /// one.
 fn id_of(fields: &Fields<'_>, is_from_proxy: bool) -> RequestId {
-    let mut lines = fields.iter();
-    let line = lines.find(|(name, _)| name.eq_ignore_ascii_case(REQUEST_ID));
-    let named = line.filter(|_| is_from_proxy);
-    let taken = named.and_then(|(_, value)| RequestId::taken(value));
+    let named = fields.values(REQUEST_ID).next().filter(|_| is_from_proxy);
+    let taken = named.and_then(RequestId::taken);
     taken.unwrap_or_else(RequestId::new)
 }

@@ -42,11 +42,7 @@ fn is_met(condition: &Condition, head: &RequestHead<'_>, method: Method) -> bool
             .iter()
             .any(|wanted| *wanted == method || (*wanted, method) == (Method::Get, Method::Head)),
         Condition::Host(hosts) => hosts.iter().any(|host| is_host(host, head.host)),
-        Condition::Header(name, wanted) => {
-            let lines = head.fields.iter();
-            let values = lines.filter(|(other, _)| other.eq_ignore_ascii_case(name));
-            wanted.has(values.map(|(_, value)| value), true)
-        }
+        Condition::Header(name, wanted) => wanted.has(head.fields.values(name), true),
         Condition::Query(name, wanted) => {
             let query = head.target.query.unwrap_or_default();
             wanted.has(query::values(query, name.as_bytes()), false)

@@ -141,12 +141,9 @@ fn escaped(host: &[u8]) -> Cow<'_, [u8]> {
 
 /// The values of the lines of that name, in their order.
 fn values(request: &Request<'_>, name: &str) -> Vec<Vec<u8>> {
-    let lines = request.head.fields.iter();
-    let lines = lines.filter(|(other, _)| other.eq_ignore_ascii_case(name));
-    lines
-        .map(|(_, value)| value.to_vec())
-        .filter(|value| !value.is_empty())
-        .collect()
+    let values = request.head.fields.values(name);
+    let values = values.filter(|value| !value.is_empty());
+    values.map(<[u8]>::to_vec).collect()
 }
 
 /// Appends one line with all members, if there are any: those before ours, and ours in parts.

@@ -7,21 +7,23 @@ use crate::http::method::{Method, MethodSet};
 use crate::http::request::RequestHead;
 use crate::message::response::{Response, options};
 
+const MAX_FORWARDS: &str = "Max-Forwards";
+
 /// How many more servers the request of `head` may pass; `None` if it does not say so, or not as a number.
 pub(super) fn left(head: &RequestHead<'_>) -> Option<u64> {
     if head.method != Method::Options {
         return None;
     }
-    let mut lines = head.fields.iter().filter(|(name, _)| is_it(name));
-    match (lines.next(), lines.next()) {
-        (Some((_, value)), None) => number(value),
+    let mut values = head.fields.values(MAX_FORWARDS);
+    match (values.next(), values.next()) {
+        (Some(value), None) => number(value),
         _ => None,
     }
 }
 
 /// Whether the field of that name says it.
 pub(super) fn is_it(name: &str) -> bool {
-    name.eq_ignore_ascii_case("Max-Forwards")
+    name.eq_ignore_ascii_case(MAX_FORWARDS)
 }
 
 /// The response to a request that may pass no further server.

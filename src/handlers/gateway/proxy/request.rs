@@ -78,11 +78,7 @@ pub(super) fn wanted_protocol<'r>(head: &RequestHead<'r>, allowed: &[String]) ->
     if !options.any(|option| option.eq_ignore_ascii_case(b"upgrade")) {
         return None;
     }
-    let lines = head
-        .fields
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
-    let mut protocols = lines.flat_map(|(_, value)| list::elements(value));
+    let mut protocols = head.fields.values("upgrade").flat_map(list::elements);
     protocols.find(|protocol| {
         let mut allowed = allowed.iter();
         allowed.any(|allowed| protocol.eq_ignore_ascii_case(allowed.as_bytes()))
@@ -91,22 +87,14 @@ pub(super) fn wanted_protocol<'r>(head: &RequestHead<'r>, allowed: &[String]) ->
 
 /// Whether the client takes trailer fields (RFC 9110 §10.1.4).
 pub(super) fn takes_trailers(head: &RequestHead<'_>) -> bool {
-    let lines = head
-        .fields
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("te"));
-    let mut members = lines.flat_map(|(_, value)| list::elements(value));
+    let mut members = head.fields.values("te").flat_map(list::elements);
     head.version == Version::Http11
         && members.any(|member| member.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Whether the request has passed this server, or others of its name, so often that it goes in a circle.
 pub(super) fn goes_in_a_circle(head: &RequestHead<'_>) -> bool {
-    let via = head
-        .fields
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("via"));
-    let members = via.flat_map(|(_, value)| list::elements(value));
+    let members = head.fields.values("via").flat_map(list::elements);
     let is_ours = |member: &&[u8]| {
         let words = member.split(|octet| matches!(octet, b' ' | b'\t'));
         let mut words = words.filter(|word| !word.is_empty());
