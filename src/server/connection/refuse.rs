@@ -74,7 +74,7 @@ impl Connection {
     }
 
     /// Appends `response`, to a request that belongs to no route, to `output`. Returns its status and how
-    /// many octets of content were appended: to HEAD, none (RFC 9110 §9.3.2).
+    /// many octets of content were appended.
     fn encode_unrouted(
         &self,
         response: Response<'_>,
@@ -86,7 +86,7 @@ impl Connection {
         let framed = FramedResponse::new(response, &generation.policy, traits, false);
         self.encode_head(&framed, None, generation, output);
         match &framed.content {
-            Content::Octets(octets) if !request.glimpse.is_head() => {
+            Content::Octets(octets) => {
                 output.extend_from_slice(octets);
                 (framed.status, octets.len() as u64)
             }

@@ -43,22 +43,33 @@ pub(in crate::server) struct FramedResponse<'a, 'c> {
 /// than the version and the method.
 #[derive(Clone, Copy)]
 pub(in crate::server) struct RequestTraits<'a> {
-    exchange: Option<&'a Exchange<'a, 'a>>,
+    known: Knowledge<'a>,
     /// The route that gives the response, if one does.
     route: Option<&'a Route>,
     /// The id of the exchange, if it has one: the response says it.
     id: Option<&'a RequestId>,
-    /// In which forms the client takes the response, where there is no exchange to say so.
-    accept: Option<&'a [u8]>,
+}
+
+/// What is known of a request.
+#[derive(Clone, Copy)]
+enum Knowledge<'a> {
+    /// All of it.
+    Exchange(&'a Exchange<'a, 'a>),
+    /// No more than this, because no route was looked for.
+    Part {
+        /// Whether the response has no content (RFC 9110 §9.3.2).
+        is_head: bool,
+        /// In which forms the client takes the response.
+        accept: Option<&'a [u8]>,
+    },
 }
 
 impl<'a> RequestTraits<'a> {
     pub(in crate::server) fn of(exchange: &'a Exchange<'a, 'a>) -> Self {
         Self {
-            exchange: Some(exchange),
+            known: Knowledge::Exchange(exchange),
             route: exchange.route(),
             id: exchange.id(),
-            accept: None,
         }
     }
 
@@ -70,29 +81,39 @@ impl<'a> RequestTraits<'a> {
     /// The traits of a request that no route was looked for.
     pub(in crate::server) fn of_unrouted(unrouted: &'a Unrouted<'_>) -> Self {
         Self {
-            exchange: None,
+            known: Knowledge::Part {
+                is_head: unrouted.glimpse.is_head(),
+                accept: unrouted.accept(),
+            },
             route: None,
             id: unrouted.id(),
-            accept: unrouted.accept(),
         }
     }
 
     /// The traits of a request of which only this is known: in which forms the client takes the response.
     pub(in crate::server) fn of_accept(accept: Option<&'a [u8]>) -> Self {
         Self {
-            exchange: None,
+            known: Knowledge::Part {
+                is_head: false,
+                accept,
+            },
             route: None,
             id: None,
-            accept,
         }
     }
 
     fn head(self) -> Option<&'a RequestHead<'a>> {
-        self.exchange.map(|exchange| exchange.head)
+        match self.known {
+            Knowledge::Exchange(exchange) => Some(exchange.head),
+            Knowledge::Part { .. } => None,
+        }
     }
 
     fn is_head(self) -> bool {
-        self.head().is_some_and(RequestHead::is_head)
+        match self.known {
+            Knowledge::Exchange(exchange) => exchange.head.is_head(),
+            Knowledge::Part { is_head, .. } => is_head,
+        }
     }
 
     fn version(self) -> Version {
@@ -105,9 +126,9 @@ impl<'a> RequestTraits<'a> {
     }
 
     fn accept(self) -> Option<&'a [u8]> {
-        match self.head() {
-            Some(head) => head.fields.first(Known::Accept),
-            None => self.accept,
+        match self.known {
+            Knowledge::Exchange(exchange) => exchange.head.fields.first(Known::Accept),
+            Knowledge::Part { accept, .. } => accept,
         }
     }
 }
@@ -229,8 +250,8 @@ fn change_fields<'a>(
     answer: AnswerKind,
     traits: RequestTraits<'_>,
 ) -> Octets<'a> {
-    match (policy.fills_fields(), traits.exchange) {
-        (Some(covered), Some(exchange)) => {
+    match (policy.fills_fields(), traits.known) {
+        (Some(covered), Knowledge::Exchange(exchange)) => {
             let change = |values: &Values<'_>| policy.change_fields(fields, answer, Some(values));
             exchange.with_values(policy, covered, change)
         }
@@ -321,4 +342,40 @@ fn with_id(fields: &[u8], id: &RequestId) -> Octets<'static> {
     }
     lines.push_clean(REQUEST_ID, [id.as_str().as_bytes()]);
     lines.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::ClientAddress;
+    use crate::config::model::Config;
+    use crate::http::request::{Glimpse, field_space};
+
+    /// The response tells the length that GET would get, and the connection sends what content there is.
+    #[test]
+    fn a_refusal_of_head_has_no_content() {
+        let generation = Generation::of_config(&Config::default());
+        let framed = |bytes: &[u8]| {
+            let mut space = field_space();
+            let unrouted = Unrouted {
+                glimpse: Glimpse::of(bytes, &mut space),
+                client: ClientAddress::Unknown,
+                marks: None,
+            };
+            let traits = RequestTraits::of_unrouted(&unrouted);
+            let problem = Response::problem(Reason::HeadTooLarge);
+            let framed = FramedResponse::new(problem, &generation.policy, traits, false);
+            let content = match framed.content {
+                Content::Octets(octets) => octets.len(),
+                _ => 0,
+            };
+            (framed.framing, content as u64)
+        };
+        let (get, head) = (
+            framed(b"GET / HTTP/1.1\r\n"),
+            framed(b"HEAD / HTTP/1.1\r\n"),
+        );
+        assert_eq!(get.0, ResponseFraming::Length(get.1));
+        assert_eq!(head, (get.0, 0));
+    }
 }
