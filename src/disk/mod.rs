@@ -12,6 +12,7 @@
 //! | a request's content, kept until all of it is there | [`spool`] |
 //! | the same, read again for an upstream | [`replay`] |
 //! | a response's content, taken from its maker ahead of the client | [`read_ahead`] |
+//! | a block of the file of either | [`block`] |
 //! | a file that is replaced as a whole | [`replacement`] |
 //! | a file that the configuration names, as a whole | [`named_file`] |
 //! | a lock between processes | [`lock`] |
@@ -21,6 +22,7 @@
 pub(crate) mod absence;
 pub(crate) mod barrier;
 pub(crate) mod beneath;
+mod block;
 mod file_error;
 pub(crate) mod identity;
 mod lock;

@@ -17,8 +17,8 @@ use std::mem::{swap, take};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::block::{RETRY, read_block};
 use crate::log::diagnostic;
 use crate::message::content::{BrokenOff, ContentSource, LocalFuture};
 use crate::runtime::{self, BlockingPool, Job, Receiver, channel};
@@ -28,12 +28,6 @@ const MAX_IN_MEMORY: usize = 64 * 1024;
 
 /// Octets of a response that wait in its file. nginx has the same bound (`fastcgi_max_temp_file_size`).
 const MAX_IN_FILE: u64 = 1024 * 1024 * 1024;
-
-/// Octets read from the file at once.
-const BLOCK: u64 = 64 * 1024;
-
-/// The time between two tries to hand a block to a pool that is busy.
-const RETRY: Duration = Duration::from_millis(50);
 
 /// Content that is read ahead of its client.
 pub(crate) struct ReadAhead<S> {
@@ -189,22 +183,15 @@ impl<S: ContentSource> ReadAhead<S> {
 
     /// Appends the oldest octets of the file to `into`.
     async fn read_back(&mut self, into: &mut Vec<u8>) -> Result<(), BrokenOff> {
-        let Some(file) = self.file.clone() else {
+        let Some(file) = &self.file else {
             return Ok(());
         };
-        let start = self.unsent.start;
-        let end = self.unsent.end.min(start + BLOCK);
-        let read = move || -> io::Result<Vec<u8>> {
-            let mut block = vec![0; (end - start) as usize];
-            file.read_exact_at(&mut block, start)?;
-            Ok(block)
-        };
-        let block = self.disk.run(read).await.map_err(io::Error::other);
         let unreadable =
             |error| BrokenOff::Maker(format!("its temporary file cannot be read: {error}"));
-        let mut block = block.and_then(|block| block).map_err(unreadable)?;
+        let block = read_block(file, &self.unsent, &self.disk).await;
+        let mut block = block.map_err(unreadable)?;
+        self.unsent.start += block.len() as u64;
         into.append(&mut block);
-        self.unsent.start = end;
         Ok(())
     }
 }
@@ -378,6 +365,17 @@ mod tests {
         });
     }
 
+    /// Takes both places of a pool that has two, until the result is dropped.
+    fn keep_busy(disk: &BlockingPool) -> impl Sized {
+        [(); 2].map(|()| {
+            let (go, gate) = mpsc::channel::<()>();
+            let job = disk.begin(move || {
+                let _ = gate.recv();
+            });
+            (go, job.expect("a place"))
+        })
+    }
+
     #[test]
     fn a_busy_disk_and_a_wait_that_is_dropped_lose_nothing() {
         on_a_loop(async {
@@ -397,6 +395,23 @@ mod tests {
                 assert!(given == expected(9) && end.is_ok());
             }
             drop(busy);
+        });
+    }
+
+    #[test]
+    fn a_busy_disk_does_not_cut_what_is_read_from_the_file() {
+        on_a_loop(async {
+            let disk = BlockingPool::new(1, 1);
+            let (mut ahead, mut given) = (ahead(9, &disk), Vec::new());
+            while ahead.unsent.is_empty() {
+                ahead.read_on().await;
+            }
+            let gates = keep_busy(&disk);
+            let waits = either(ahead.next(&mut given), ready(())).await;
+            assert!(matches!(waits, Either::Second(())), "it gave up");
+            drop(gates);
+            let (given, end) = give_all(&mut ahead).await;
+            assert!(given == expected(9) && end.is_ok());
         });
     }
 }

@@ -2,19 +2,15 @@
 //! fails.
 
 use std::fs::File;
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::block::read_block;
 use super::spool::Spooled;
 use crate::message::content::{ContentError, ReadContent};
 use crate::runtime::BlockingPool;
-
-/// Octets read from a temporary file at once.
-const BLOCK: u64 = 64 * 1024;
 
 /// Content of a request that was spooled, to be read again.
 pub(crate) struct SpooledContent {
@@ -105,17 +101,10 @@ impl ReadContent for SpooledContent {
                 return Ok(has_some);
             }
         };
-        let reader = Arc::clone(file);
-        let (start, end) = (left.start, left.end.min(left.start + BLOCK));
-        let read = move || -> io::Result<Vec<u8>> {
-            let mut block = vec![0; (end - start) as usize];
-            reader.read_exact_at(&mut block, start)?;
-            Ok(block)
-        };
-        let block = disk.run(read).await.map_err(io::Error::other);
-        let block = block.and_then(|block| block);
-        into.append(&mut block.map_err(ContentError::NotKept)?);
-        left.start = end;
+        let block = read_block(file, left, disk).await;
+        let mut block = block.map_err(ContentError::NotKept)?;
+        left.start += block.len() as u64;
+        into.append(&mut block);
         Ok(true)
     }
 
@@ -149,5 +138,38 @@ impl<C: ReadContent> ReadContent for Replayed<'_, C> {
 
     fn poll_client_gone(&self, context: &mut Context<'_>) -> Poll<()> {
         self.client.poll_client_gone(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::runtime::{self, Either, either};
+
+    #[test]
+    fn waits_for_a_busy_disk() {
+        let test = async {
+            let disk = BlockingPool::new(1, 0);
+            let (file, length) = (tempfile::tempfile().expect("a file"), 100_000);
+            file.set_len(length).expect("there is room");
+            let mut content = SpooledContent::new(Spooled::File { file, length }, &disk);
+            let (go, gate) = mpsc::channel::<()>();
+            let job = disk.begin(move || {
+                let _ = gate.recv();
+            });
+            let mut octets = Vec::new();
+            let waits = either(content.read(&mut octets), ready(())).await;
+            assert!(matches!(waits, Either::Second(())), "it gave up");
+            drop(go);
+            while content.has_more() {
+                content.read(&mut octets).await.expect("it can be read");
+            }
+            assert_eq!(octets.len() as u64, length);
+            drop(job);
+        };
+        runtime::run(test).expect("a loop");
     }
 }
