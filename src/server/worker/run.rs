@@ -1,10 +1,10 @@
 //! Running a worker: its listeners, until it is told to drain, and its end.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::endpoint::ListeningSocket;
@@ -13,7 +13,7 @@ use super::{LAST_IDLE, Worker, WorkerSetup};
 use crate::generation::Generation;
 use crate::log::access::AccessBuffers;
 use crate::log::diagnostic;
-use crate::runtime::{self, Either, Elapsed, EventQueue, Receiver, Sender};
+use crate::runtime::{self, Either, Elapsed, EventQueue, Receiver, Sender, Sleeper};
 
 /// What the supervisor tells a worker.
 pub(crate) enum Command {
@@ -108,29 +108,57 @@ pub(crate) fn run(
 
 /// Carries out commands until the last of them.
 async fn run_commands(mut commands: Receiver<Command>, worker: &Rc<Worker>) {
-    let mut grace = serve(&mut commands, worker).await;
+    let grace = serve(&mut commands, worker).await;
     let (name, open) = (worker.name, worker.counters.open.read());
     diagnostic::debug(format_args!(
         "{name} ends: {open} connections have {grace:?}"
     ));
     worker.begin_to_drain();
+    let last_connection = |context: &mut Context<'_>| worker.poll_last_connection(context);
+    let answer = |sent, reply| answer_probe(sent, reply, worker);
+    if let Err(Elapsed) = drain(commands, grace, last_connection, answer).await {
+        tell_what_is_cut(worker);
+    }
+}
+
+/// Carries out commands until `poll_last_connection` says that no connection is left; `answer` answers probes.
+///
+/// # Errors
+/// [`Elapsed`] if connections are left when `grace` is over, or the shorter time of a later command, or soon after
+/// the supervisor is gone. No other command changes the time: followers come and go, and metrics are scraped.
+async fn drain(
+    commands: Receiver<Command>,
+    grace: Duration,
+    mut poll_last_connection: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    answer: impl Fn(Instant, Reply),
+) -> Result<(), Elapsed> {
+    let (clock, mut deadline) = (Sleeper::new(), runtime::deadline_after(grace));
+    let mut commands = Some(commands);
     loop {
-        let ended = poll_fn(|context| worker.poll_last_connection(context));
-        let next = runtime::either(ended, commands.receive());
-        match runtime::timeout(grace, next).await {
-            Ok(Either::First(())) => return,
-            // Less time than before: a second signal.
-            Ok(Either::Second(Some(Command::Drain(less)))) => grace = less,
-            Ok(Either::Second(Some(Command::Probe { sent, reply }))) => {
-                answer_probe(sent, reply, worker);
+        let over = poll_fn(|context| match poll_last_connection(context) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending => clock.poll(context, deadline).map(|()| Err(Elapsed)),
+        });
+        let next = async {
+            match &mut commands {
+                Some(commands) => commands.receive().await,
+                None => pending().await,
             }
-            Ok(Either::Second(Some(_))) => {}
-            // A supervisor that is gone waits no longer.
-            Ok(Either::Second(None)) => grace = Duration::ZERO,
-            Err(Elapsed) => break,
+        };
+        match runtime::either(over, next).await {
+            Either::First(ended) => return ended,
+            // A second signal; or only the worker of the control socket is left.
+            Either::Second(Some(Command::Drain(less))) => {
+                deadline = deadline.min(runtime::deadline_after(less));
+            }
+            Either::Second(Some(Command::Probe { sent, reply })) => answer(sent, reply),
+            Either::Second(Some(_)) => {}
+            Either::Second(None) => {
+                commands = None;
+                deadline = deadline.min(runtime::deadline_after(Duration::ZERO));
+            }
         }
     }
-    tell_what_is_cut(worker);
 }
 
 /// Tells of the connections that are left when the grace period is over.
@@ -225,5 +253,50 @@ fn adopt(worker: &Rc<Worker>, generation: Arc<Generation>, sockets: Vec<Listenin
             accept_all(accepting, Rc::clone(&worker)).await;
             worker.stop_accepting();
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{channel, timeout};
+
+    /// Drains with a connection that does not end, and returns whether that is over within a minute.
+    async fn is_over(commands: Receiver<Command>, grace: Duration) -> bool {
+        let draining = drain(commands, grace, |_| Poll::Pending, |_, _| {});
+        match timeout(Duration::from_secs(60), draining).await {
+            Ok(ended) => matches!(ended, Err(Elapsed)),
+            Err(Elapsed) => false,
+        }
+    }
+
+    /// Each command began the time anew: with a scrape every few seconds it was never over.
+    #[test]
+    fn the_grace_period_goes_on_while_commands_come() {
+        let test = async {
+            let (sender, commands) = channel();
+            runtime::spawn(async move {
+                while sender.is_open() {
+                    sender.send(Command::LookAtTunnels);
+                    runtime::sleep(Duration::from_millis(20)).await;
+                }
+            });
+            assert!(is_over(commands, Duration::from_millis(300)).await);
+        };
+        runtime::run(test).expect("a loop");
+    }
+
+    #[test]
+    fn a_second_signal_and_the_end_of_the_supervisor_end_the_grace_period() {
+        let test = async {
+            let hour = Duration::from_secs(3600);
+            let (sender, commands) = channel();
+            sender.send(Command::Drain(Duration::ZERO));
+            assert!(is_over(commands, hour).await);
+            let (sender, commands) = channel();
+            drop(sender);
+            assert!(is_over(commands, hour).await);
+        };
+        runtime::run(test).expect("a loop");
     }
 }
