@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::pending::{Octets, Pending, Sending};
 use super::{Begun, Connection, Ending, Turn, head_limits};
 use crate::address::ClientAddress;
-use crate::generation::{Generation, Listening};
+use crate::generation::{Generation, Listening, LocalGeneration};
 use crate::http::error::RequestError;
 use crate::http::method::Method;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space, lower_minor_version};
@@ -236,6 +236,8 @@ impl Connection {
         let of_handler = self.worker.local.take_begun();
         let is_begun = of_handler.is_some() || counted.is_some();
         let begun = || Begun {
+            // That of this turn, which adopts no other.
+            generation: self.generation(),
             head,
             before: Before {
                 of_handler,
@@ -246,9 +248,13 @@ impl Connection {
         self.begun.set(is_begun.then(|| Box::new(begun())));
     }
 
-    /// Takes what was done for a request that has to be waited for, if anything was.
-    pub(super) fn take_begun(&self) -> Option<Before> {
-        self.begun.take().map(|begun| begun.before)
+    /// Takes what was done for a request that has to be waited for, if anything was, and the generation that it
+    /// belongs to.
+    pub(super) fn take_begun(&self) -> (Rc<LocalGeneration>, Option<Before>) {
+        match self.begun.take() {
+            None => (self.generation(), None),
+            Some(begun) => (begun.generation, Some(begun.before)),
+        }
     }
 
     /// Begins an exchange that is not finished within this turn.

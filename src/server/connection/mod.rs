@@ -103,6 +103,9 @@ pub(super) struct Connection {
 
 /// A request that has to be waited for, and for which something has been done that is not done twice.
 struct Begun {
+    /// The generation in which that was done. It may wait behind a response while another one is adopted, in which
+    /// its rates and its handler would be other ones.
+    generation: Rc<LocalGeneration>,
     /// Bytes of its head.
     head: usize,
     before: Before,

@@ -71,14 +71,13 @@ impl Connection {
     /// Performs the exchange whose request's head is the first `length` bytes of `unread`, waiting
     /// wherever it has to.
     pub(super) async fn perform(&mut self, length: usize) -> Performed {
-        let generation = self.generation();
         let is_guess = take(&mut self.is_likely_to_wait);
         // Taken before anything else: a request that goes back to the fast path is asked anew there.
         debug_assert!(
             !is_guess || self.begun.get_mut().is_none(),
             "a handler was asked"
         );
-        let begun = self.take_begun();
+        let (generation, begun) = self.take_begun();
         let bytes = self.take_head(length);
         let unread = take(&mut self.unread);
         let mut lines = Box::default();

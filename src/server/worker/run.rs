@@ -259,7 +259,16 @@ fn adopt(worker: &Rc<Worker>, generation: Arc<Generation>, sockets: Vec<Listenin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::{channel, timeout};
+    use crate::address::ListenAddress;
+    use crate::api::Handlers;
+    use crate::config::{self, Surroundings};
+    use crate::control::reach::Reach;
+    use crate::generation::prepare::prepare;
+    use crate::runtime::{Pools, Stream, channel, timeout};
+    use crate::server::connection::Connection;
+    use crate::test_support::TemporaryDirectory;
+    use crate::test_support::slow_peer::{fill, unix_pair};
+    use crate::transport::Transport;
 
     /// Drains with a connection that does not end, and returns whether that is over within a minute.
     async fn is_over(commands: Receiver<Command>, grace: Duration) -> bool {
@@ -298,5 +307,93 @@ mod tests {
             assert!(is_over(commands, hour).await);
         };
         runtime::run(test).expect("a loop");
+    }
+
+    /// A generation whose route `/counted` has a rate, and a response that has to be waited for and says `name`.
+    fn generation(name: &str) -> Arc<Generation> {
+        let text = format!(
+            "rates.five = {{ rate = '5/h', burst = 5 }}\n[[server]]\nlisten = '127.0.0.1:0'\n\
+             routes.'/' = {{ respond = 'at once' }}\n\
+             routes.'/counted' = {{ echo = true, rewrite = '/{name}', rate = 'five' }}\n"
+        );
+        let (handlers, directory) = (Handlers::new(), TemporaryDirectory::new("worker"));
+        let (surroundings, file) = (Surroundings::of_process(&handlers), "config.toml");
+        let checked = config::parse(text, &directory.path().join(file), surroundings);
+        prepare(checked, &handlers, None)
+            .expect("it is valid")
+            .generation
+    }
+
+    /// A worker that serves with `generation`, and listens nowhere.
+    fn worker(generation: Arc<Generation>) -> Rc<Worker> {
+        let setup = WorkerSetup {
+            index: None,
+            generation,
+            listeners: Vec::new(),
+            pools: Pools::new(1, 1),
+            reach: Reach::without_server(Arc::new(|_| {})),
+            roster: Arc::default(),
+            process: Arc::default(),
+            counters: Arc::default(),
+        };
+        Rc::new(Worker::new(&setup, None))
+    }
+
+    /// The rate of the new generation was told of what that of the old one had counted, and the new handler got what
+    /// the old one had begun.
+    #[test]
+    fn a_request_that_was_counted_keeps_its_generation_while_it_waits_behind_a_response() {
+        let test = async {
+            let (near, far) = unix_pair();
+            fill(&near).await;
+            let (old, new) = (generation("old"), generation("new"));
+            let listener = listener();
+            let worker = worker(Arc::clone(&old));
+            let accepting = worker.adopt(old, vec![listener.clone()]);
+            assert!(worker.admit(1));
+            let endpoint = Rc::clone(accepting[0].endpoint_for(None));
+            let get = |path| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+            let both = get("/") + &get("/counted");
+            far.try_send(both.as_bytes(), false).expect("it is read");
+            let connection =
+                Connection::new(Transport::Plain(near), None, endpoint, Rc::clone(&worker));
+            runtime::spawn(connection.serve());
+            while worker.counters.requests() == 0 {
+                runtime::yield_now().await;
+            }
+            worker.adopt(new, vec![listener]);
+            let another = get("/counted");
+            far.try_send(another.as_bytes(), false).expect("it is read");
+            let mut received = Vec::new();
+            while worker.counters.requests() < 3 {
+                receive(&far, &mut received);
+                runtime::yield_now().await;
+            }
+            receive(&far, &mut received);
+            let received = String::from_utf8_lossy(&received).into_owned();
+            let told = received.split("\"path\": \"/").skip(1);
+            let told: Vec<&str> = told.filter_map(|told| told.get(..3)).collect();
+            assert_eq!(told, ["old", "new"], "{received}");
+        };
+        runtime::run(test).expect("a loop");
+    }
+
+    /// A socket to listen at, from which nothing is accepted.
+    fn listener() -> ListeningSocket {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        ListeningSocket {
+            address: ListenAddress::Ip(([127, 0, 0, 1], 0).into()),
+            ipv4: None,
+            fd: Arc::new(socket.into()),
+            is_recorded: true,
+        }
+    }
+
+    /// Appends what has arrived.
+    fn receive(far: &Stream, into: &mut Vec<u8>) {
+        let mut block = vec![0; 64 * 1024];
+        while let Ok(count) = far.try_receive(&mut block) {
+            into.extend_from_slice(&block[..count]);
+        }
     }
 }
