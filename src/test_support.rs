@@ -1,6 +1,7 @@
 //! What the unit tests of several rooms need.
 
 pub(crate) mod slow_peer;
+pub(crate) mod unwatched;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -21,7 +21,7 @@ use crate::http::http_url::HttpUrl;
 use crate::http::method::Method;
 use crate::http::received_response::{MAX_RECEIVED_HEAD, ReceivedHead, line_space};
 use crate::http::response::FieldLines;
-use crate::runtime::{self, BlockingPool, Direction, Stream, Tick};
+use crate::runtime::{self, BlockingPool, Direction, Elapsed, Stream, Tick};
 use crate::transport::Transport;
 use crate::transport::tls::{Session, connect};
 
@@ -173,7 +173,8 @@ async fn send(transport: &Transport, mut octets: &[u8]) -> io::Result<()> {
         match transport.send(octets, false) {
             Ok(count) => octets = &octets[count..],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let _ = transport.ready(Direction::Write, Tick::NEVER).await;
+                let ready = transport.ready(Direction::Write, Tick::NEVER).await;
+                ready.map_err(Elapsed::of_unwatched)?;
             }
             Err(error) => return Err(error),
         }
@@ -228,7 +229,8 @@ async fn receive_more(transport: &Transport, octets: &mut Vec<u8>) -> Result<usi
         match received {
             Ok(_) => return Ok(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let _ = transport.ready(Direction::Read, Tick::NEVER).await;
+                let ready = transport.ready(Direction::Read, Tick::NEVER).await;
+                ready.map_err(|elapsed| elapsed.of_unwatched().to_string())?;
             }
             Err(error) => return Err(error.to_string()),
         }
@@ -283,6 +285,23 @@ fn wait(value: &[u8], now: SystemTime) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::slow_peer::{fill, unix_pair};
+    use crate::test_support::unwatched::{on_own_loop, watch_no_more};
+
+    /// The loop tried again and again, so that no timeout came either.
+    #[test]
+    fn a_connection_that_the_system_does_not_watch_is_given_up() {
+        on_own_loop(|| async {
+            let (near, _far) = unix_pair();
+            fill(&near).await;
+            watch_no_more();
+            let transport = Transport::Plain(near);
+            let sent = send(&transport, b"x").await;
+            assert!(sent.is_err());
+            let received = receive_more(&transport, &mut Vec::new()).await;
+            assert!(received.is_err());
+        });
+    }
 
     #[test]
     fn a_wait_is_in_seconds_or_until_a_date() {

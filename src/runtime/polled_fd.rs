@@ -43,13 +43,14 @@ impl PolledFd {
     /// Waits until there may be something to read: octets of a pipe, or the end of a process.
     ///
     /// # Errors
-    /// [`Elapsed`] if the system will not watch the descriptor.
-    pub(crate) async fn readable(&self) -> Result<(), Elapsed> {
+    /// If the system will not watch the descriptor: do not wait for it again.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
         let ready = |context: &mut std::task::Context<'_>| {
             let fd = self.fd.as_fd();
             self.source
                 .poll_ready(fd, context, Direction::Read, Tick::NEVER)
         };
-        std::future::poll_fn(ready).await
+        let ready = std::future::poll_fn(ready).await;
+        ready.map_err(Elapsed::of_unwatched)
     }
 }

@@ -29,6 +29,17 @@ pub(super) const WAKE: Token = Token(usize::MAX);
 #[error("timed out")]
 pub(crate) struct Elapsed;
 
+impl Elapsed {
+    /// The error of a wait that has no deadline: such a wait ends so only if the system does not watch the descriptor.
+    /// A caller that tried again, and waited again, would do so without an end.
+    pub(crate) fn of_unwatched(self) -> io::Error {
+        io::Error::other(
+            "the system does not watch the descriptor: it has no memory for that, or the user watches as many as \
+             fs.epoll.max_user_watches allows",
+        )
+    }
+}
+
 /// The direction in which a task waits for a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {

@@ -173,7 +173,7 @@ impl Transport {
     /// Waits until another try may succeed in `direction`.
     ///
     /// # Errors
-    /// [`Elapsed`] at `deadline`.
+    /// [`Elapsed`] at `deadline`, or at once if the system will not watch the socket.
     pub(crate) async fn ready(&self, direction: Direction, deadline: Tick) -> Result<(), Elapsed> {
         std::future::poll_fn(|context| self.poll_ready(context, direction, deadline)).await
     }

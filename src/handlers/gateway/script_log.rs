@@ -31,6 +31,17 @@ impl RunName {
             script: script.into(),
         }
     }
+
+    /// The run of a script, for tests that log nothing.
+    #[cfg(test)]
+    pub(crate) fn of_test() -> Self {
+        Self {
+            route: "route".into(),
+            method: Method::Get,
+            target: "/".into(),
+            script: (*b"script").into(),
+        }
+    }
 }
 
 impl fmt::Display for RunName {

@@ -458,7 +458,8 @@ impl Session {
                     let ready = self
                         .stream
                         .poll_ready(context, Direction::Write, Tick::NEVER);
-                    if ready.is_pending() {
+                    // If the system does not watch the socket, a later call sends it.
+                    if !matches!(ready, Poll::Ready(Ok(()))) {
                         return;
                     }
                 }

@@ -16,6 +16,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion
 use super::handshake::{Chosen, HandshakeError, UnknownName, accept, connect};
 use super::session::Session;
 use crate::runtime::{self, Direction, Stream, Tick};
+use crate::test_support::unwatched::{on_own_loop, watch_no_more};
 use crate::transport::{Received, Transport};
 
 fn fixture(name: &str) -> std::path::PathBuf {
@@ -522,4 +523,18 @@ async fn both<A, B>(
         first: of_first.expect("it is ready"),
         second: of_second.expect("it is ready"),
     }
+}
+
+/// The loop tried again and again, and did nothing else.
+#[test]
+fn a_wait_ends_at_its_deadline_where_the_system_does_not_report_room() {
+    on_own_loop(|| async {
+        let (server, _client) = connected(&TLS13).await;
+        while server.send(&pattern(16 * 1024), false).is_ok() {}
+        server.shut_down();
+        watch_no_more();
+        let deadline = runtime::deadline_after(Duration::from_millis(10));
+        let waited = server.ready(Direction::Read, deadline).await;
+        assert!(waited.is_err());
+    });
 }

@@ -227,8 +227,10 @@ impl<P: Protocol> Dialogue<P> {
                 continue;
             }
             if self.sending.has_more() {
-                // It does not elapse.
-                let _ = self.connection.ready_to_send(Tick::NEVER).await;
+                if self.connection.ready_to_send(Tick::NEVER).await.is_err() {
+                    // The system does not watch the connection. The next wait for content fails as well.
+                    return pending().await;
+                }
             } else if self.sending.wants_content() {
                 let mut block = Vec::new();
                 let read = content.read(&mut block).await;

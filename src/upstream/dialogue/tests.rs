@@ -11,6 +11,7 @@ use crate::disk::replay::SpooledContent;
 use crate::runtime::Stream;
 use crate::test_support::TemporaryDirectory;
 use crate::test_support::slow_peer::{PIECE, TIMEOUT, read_slowly};
+use crate::test_support::unwatched::{on_own_loop, watch_no_more};
 
 /// A protocol whose upstream says nothing.
 #[derive(Default)]
@@ -204,4 +205,22 @@ fn an_upstream_that_takes_nothing_of_its_request_is_given_up() {
         };
         runtime::run(talk).expect("a loop");
     }
+}
+
+/// The loop tried again and again, and did nothing else.
+#[test]
+fn an_upstream_that_the_system_does_not_watch_is_not_fed() {
+    on_own_loop(|| async {
+        let directory = TemporaryDirectory::new("dialogue");
+        let path = directory.path().join("socket");
+        let _listening = UnixListener::bind(&path).expect("a socket");
+        let mut dialogue = dialogue_at(path, vec![b'x'; 16 * 1024 * 1024]).await;
+        watch_no_more();
+        let mut rest = SpooledContent::nothing();
+        let fed = either(dialogue.feed(&mut rest), runtime::yield_now()).await;
+        assert!(matches!(fed, Either::Second(())));
+        let mut into = Vec::new();
+        let next = dialogue.next(&mut rest, &mut into).await;
+        assert!(matches!(next, Err(Failure::Upstream(Wrong::TimedOut))));
+    });
 }

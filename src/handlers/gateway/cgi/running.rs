@@ -12,7 +12,9 @@ use crate::handlers::gateway::script_log::{RunName, ScriptLog};
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
 use crate::log::diagnostic;
 use crate::message::content::{BrokenOff, ContentSource, LocalFuture, drain};
-use crate::runtime::{self, Exit, Permit, PolledFd, Process, Sender, channel, either, timeout};
+use crate::runtime::{
+    self, Either, Exit, Permit, PolledFd, Process, Sender, channel, either, timeout,
+};
 
 /// Octets read at once: as much as the system's pipe holds.
 const BLOCK: usize = 64 * 1024;
@@ -75,6 +77,9 @@ impl Running {
 
     /// Appends further output to `into`. Returns false at its end: when no process has the output
     /// open, or when the script itself has ended, whatever processes it leaves behind.
+    ///
+    /// # Errors
+    /// If the output cannot be read, or the system does not watch it or the script.
     async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<bool> {
         into.reserve(BLOCK);
         loop {
@@ -89,7 +94,9 @@ impl Running {
             // that.
             self.has_ended = self.process.exit().is_some();
             if !self.has_ended {
-                either(self.output.readable(), self.end.readable()).await;
+                let ready = either(self.output.readable(), self.end.readable());
+                let (Either::First(ready) | Either::Second(ready)) = ready.await;
+                ready?;
             }
         }
     }
@@ -180,5 +187,36 @@ impl ContentSource for Output {
     fn discard(self: Box<Self>) {
         let limit = self.timeout;
         drain(*self, limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::runtime::Permits;
+    use crate::test_support::unwatched::{on_own_loop, watch_no_more};
+
+    /// The loop tried again and again, and did nothing else.
+    #[test]
+    fn a_script_that_the_system_does_not_watch_is_given_up() {
+        on_own_loop(|| async {
+            let permit = Arc::new(Permits::new(1))
+                .take()
+                .expect("it is the only one");
+            let sleeping = Process::start(Command::new("/bin/sleep").arg("1000"), permit);
+            let (process, output, errors) = sleeping.expect("it is there");
+            let started = Started {
+                process,
+                output,
+                errors,
+            };
+            watch_no_more();
+            let mut running = Running::new(started, RunName::of_test()).expect("a script");
+            let head = running.head().await;
+            assert!(matches!(head, Err(CgiError::Read(_))));
+        });
     }
 }
