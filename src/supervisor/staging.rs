@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
+use super::apps::NO_THREAD;
 use super::events::{AppsNews, Event};
 use super::{Supervisor, SupervisorError, addresses};
 use crate::config::model::Config;
@@ -94,7 +95,7 @@ impl Supervisor {
                     }
                 }
                 Meanwhile::Left(Event::Apps(AppsNews::Ended)) => {
-                    return Err("no thread runs the applications any more".to_owned());
+                    return Err(NO_THREAD.to_owned());
                 }
                 Meanwhile::Left(event) => self.deferred.push_back(event),
             }

@@ -42,6 +42,10 @@ use manager::{Manager, Message};
 use own::SocketDirectory;
 use running::Wanted;
 
+/// Why applications are not started any more.
+pub(super) const NO_THREAD: &str =
+    "the thread that runs applications has ended, as the log says; restart the server";
+
 /// The applications, as the supervisor sees them. There is a thread only if there are some.
 pub(super) struct Apps {
     /// The directory for their sockets.
@@ -101,7 +105,7 @@ impl Apps {
     /// nothing to wait for.
     ///
     /// # Errors
-    /// If the system has no thread for it.
+    /// If the system has no thread for it, or the thread has ended by a panic: nothing would be told then.
     pub(super) fn stage(
         &mut self,
         config: &Config,
@@ -109,18 +113,26 @@ impl Apps {
         restart: Option<String>,
     ) -> std::io::Result<Option<u64>> {
         let wanted = wanted(config, generation);
-        if self.manager.get().is_none() && wanted.is_empty() {
+        let is_needless = wanted.is_empty();
+        if self.manager.get().is_none() && is_needless {
             return Ok(None);
         }
         self.start()?;
         self.number += 1;
         let number = self.number;
-        self.tell(Message::Stage {
+        let stage = Message::Stage {
             wanted,
             restart,
             number,
-        });
-        Ok(Some(number))
+        };
+        if self.tell(stage) {
+            return Ok(Some(number));
+        }
+        // All processes have ended with the thread, so there is none to end.
+        if is_needless {
+            return Ok(None);
+        }
+        Err(std::io::Error::other(NO_THREAD))
     }
 
     /// Lets what was staged be asked. When this returns, what it replaces is not chosen any more.
@@ -153,8 +165,7 @@ impl Apps {
 
     /// Tells all processes to end. Returns whether [`AppsNews::Ended`] will tell that they have.
     pub(super) fn stop(&self) -> bool {
-        self.tell(Message::Stop);
-        self.manager.get().is_some()
+        self.tell(Message::Stop)
     }
 
     /// Kills the processes that have not ended.
@@ -162,11 +173,11 @@ impl Apps {
         self.tell(Message::Kill);
     }
 
-    fn tell(&self, message: Message) {
-        if let Some(manager) = self.manager.get() {
-            // It is gone only after a panic, which was reported.
-            let _ = manager.send(message);
-        }
+    /// Sends `message` to the thread. Returns whether it is there: it is not where there were no applications, and
+    /// after a panic, which was reported. A thread that got a message tells [`AppsNews::Ended`] when it ends.
+    fn tell(&self, message: Message) -> bool {
+        let manager = self.manager.get();
+        manager.is_some_and(|manager| manager.send(message).is_ok())
     }
 
     fn start(&mut self) -> std::io::Result<()> {
@@ -207,4 +218,40 @@ fn wanted(config: &Config, generation: &Generation) -> Vec<Wanted> {
         })
     };
     config.apps.iter().filter_map(wanted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Handlers;
+    use crate::config::{self, Surroundings};
+    use crate::generation::prepare::prepare;
+    use crate::test_support::TemporaryDirectory;
+
+    /// A reload waited for the outcome of its staging, and a stop for the end of the thread, for ever.
+    #[test]
+    fn a_thread_that_has_ended_by_a_panic_is_not_waited_for() {
+        let directory = TemporaryDirectory::new("apps");
+        let (manager, messages) = channel();
+        drop(messages);
+        let mut apps = Apps {
+            directory: directory.path().to_owned(),
+            manager: Arc::new(OnceLock::from(manager)),
+            number: 0,
+            events: channel().0,
+        };
+        let app = "[apps.app]\ncommand = ['sleep', '${PORT}']\n";
+        for (app, route, is_refused) in [(app, "proxy = 'app'", true), ("", "echo = true", false)] {
+            let handlers = Handlers::new();
+            let text =
+                format!("[[server]]\nlisten = '127.0.0.1:0'\nroutes.'/' = {{ {route} }}\n{app}");
+            let surroundings = Surroundings::of_process(&handlers);
+            let checked = config::parse(text, &directory.path().join("config.toml"), surroundings);
+            let prepared = prepare(checked, &handlers, None).expect("it is valid");
+            let staged = apps.stage(&prepared.loaded.config, &prepared.generation, None);
+            assert_eq!(staged.is_err(), is_refused, "{staged:?}");
+            assert!(!matches!(staged, Ok(Some(_))), "{staged:?}");
+        }
+        assert!(!apps.stop());
+    }
 }
