@@ -9,6 +9,7 @@ use super::apps::Apps;
 use super::events::{self, AppsNews, Event};
 use super::housekeeper::Housekeeper;
 use super::notify::State;
+use super::predecessor::Predecessor;
 use super::sockets::Sockets;
 use super::workers::Workers;
 use super::{End, Supervisor};
@@ -63,7 +64,9 @@ impl Supervisor {
             "{cause}: stopping; exchanges in flight have {grace:?} to finish"
         ));
         self.generation.stop_routes();
-        self.is_cut = drain_workers(&mut self.workers, &self.events, &self.feed, grace);
+        let (log, predecessor) = (self.log.as_ref(), &self.predecessor);
+        let reopen = || reopen_logs(log, predecessor);
+        self.is_cut = drain_workers(&mut self.workers, &self.events, &self.feed, grace, reopen);
     }
 
     /// Waits until the open connections have ended by themselves; a signal to stop drains them.
@@ -107,8 +110,7 @@ impl Supervisor {
 
     /// Opens the access logs again, and has the process do so that this one replaces: the file was renamed.
     pub(super) fn reopen_logs(&self) {
-        self.log.iter().for_each(AccessWriters::reopen);
-        self.predecessor.reopen_logs();
+        reopen_logs(self.log.as_ref(), &self.predecessor);
     }
 
     /// Drops every listening socket. The system closes a socket when its last holder drops it: once
@@ -123,13 +125,21 @@ impl Supervisor {
     }
 }
 
+/// Opens the access logs again, and has `predecessor` do so, where there is one.
+fn reopen_logs(log: Option<&AccessWriters>, predecessor: &Predecessor) {
+    log.into_iter().for_each(AccessWriters::reopen);
+    predecessor.reopen_logs();
+}
+
 /// Tells the workers to finish the exchanges in flight within `grace`, and waits until all workers
 /// have ended, `grace` and a margin are over, or a second signal arrives. Returns whether one did.
+/// Calls `reopen_logs` when the signal for that arrives: `grace` may be longer than a log waits for its rotation.
 fn drain_workers(
     workers: &mut Workers,
     events: &Receiver<Event>,
     feed: &Feed,
     grace: Duration,
+    reopen_logs: impl Fn(),
 ) -> bool {
     workers.drain(grace);
     // `None` lies beyond what the clock can tell, and never comes.
@@ -148,9 +158,10 @@ fn drain_workers(
         });
         match events.recv_timeout(left) {
             Ok(Event::WorkerEnded(_)) => running -= 1,
+            Ok(Event::Signal(SIGUSR1)) => reopen_logs(),
             // A command that is sent now is not carried out: `control::ask` answers 503.
             Ok(
-                Event::Signal(SIGUSR1 | SIGUSR2 | SIGHUP)
+                Event::Signal(SIGUSR2 | SIGHUP)
                 | Event::Control(_)
                 | Event::FilesChanged
                 | Event::Apps(_)

@@ -183,6 +183,29 @@ fn a_file_is_opened_again_on_sigusr1() {
     assert_eq!(lines, count + 1, "no line is lost, none is doubled");
 }
 
+/// The signal was dropped, and all that was written until the end went to the renamed file.
+#[test]
+fn a_file_is_opened_again_while_the_server_stops() {
+    let mut server = site("access = 'access.log'\nformat = 'common'")
+        .top("grace = '1h'")
+        .file("large", vec![b'x'; 64 << 20])
+        .start();
+    let current = server.directory().join("access.log");
+    let rotated = server.directory().join("access.log.1");
+    let mut client = server.connect();
+    client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(client.response_head().status, 200);
+    server.signal(Signal::TERM);
+    server.wait_for_line(|line| line.contains("stopping"));
+    std::fs::rename(&current, &rotated).expect("the log is there");
+    server.signal(Signal::USR1);
+    until("the new log", || current.exists().then_some(()));
+    client.count_rest();
+    assert!(server.wait().expect("it is our own child").success());
+    let new = server.directory().read("access.log");
+    assert!(new.contains("GET /large"), "{new}");
+}
+
 #[test]
 fn a_file_is_appended_to() {
     let site = site("access = 'access.log'\nformat = 'common'");
