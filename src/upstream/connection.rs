@@ -149,6 +149,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Transport::send`].
+    #[inline]
     pub(crate) fn send(&self, octets: &[u8]) -> io::Result<usize> {
         let sent = self.transport.send(octets, false);
         match &sent {
@@ -212,7 +213,7 @@ impl Connection {
         let mut input = buffers.input.borrow_mut();
         match self.transport.receive(&mut input) {
             Ok(Received { count, is_drained }) => {
-                // A read also finds an end after a send has returned the error of a reset.
+                // A send may have found that the connection broke, and a session of TLS have received the end before.
                 if count == 0 && self.end.get() == End::None {
                     self.end.set(End::Orderly);
                 }

@@ -334,6 +334,47 @@ fn a_side_that_breaks_resets_the_other() {
     }
 }
 
+/// A send to the side that broke returned the error of the break, and the read after it found 0 octets: the
+/// other side got an orderly end behind a part of an answer.
+#[test]
+fn a_side_that_breaks_while_octets_are_sent_to_it_resets_the_other() {
+    for client_breaks in [true, false] {
+        let ((client, far_client), (upstream, far_upstream)) = (tcp(), tcp());
+        let (mut breaks, mut other, expected) = if client_breaks {
+            (far_client, far_upstream, TunnelEnd::ClientBroke)
+        } else {
+            (far_upstream, far_client, TunnelEnd::UpstreamBroke)
+        };
+        let mut sends = other.try_clone().expect("a descriptor");
+        let sending = thread::spawn(move || {
+            // More than the tunnel takes, because nothing is read.
+            loop {
+                if let Err(error) = sends.write_all(&[b'x'; 100_000]) {
+                    return error.kind();
+                }
+            }
+        });
+        let far = thread::spawn(move || {
+            breaks.write_all(b"a part").expect("room");
+            let mut arrived = Vec::new();
+            while !arrived.ends_with(b"a part") {
+                let mut octet = [0];
+                other.read_exact(&mut octet).expect("it arrives");
+                arrived.extend(octet);
+            }
+            reset(breaks);
+            other.read_to_end(&mut Vec::new()).map_err(|e| e.kind())
+        });
+        let (end, ..) = carry(client, upstream, PATIENCE);
+        assert_eq!(end, expected);
+        let read = far.join().expect("no panic");
+        let sent = sending.join().expect("no panic");
+        // One of the two gets the error.
+        let seen = read.err().unwrap_or(sent);
+        assert_eq!(seen, io::ErrorKind::ConnectionReset, "{client_breaks}");
+    }
+}
+
 /// Nothing is read from a client whose octets the upstream does not take; its reset is noticed all the
 /// same.
 #[test]

@@ -1,6 +1,9 @@
 //! Upstreams that break the rules, stall or break off: for each there is one reading, the client can tell,
 //! and the connection is never used again.
 
+use std::io::Write as _;
+use std::thread;
+
 use super::{HELLO, POST, get, site_of, start, start_with_one_worker};
 use crate::support::{Client, Connection, Server, Upstream, speak_plainly};
 
@@ -350,6 +353,37 @@ fn content_that_breaks_off_is_reset_for_a_client_of_http_10() {
             }
             assert_eq!(client.rest().is_ok(), is_whole, "{name} {option}");
         }
+    }
+}
+
+/// A send to the upstream returned the error of the break, and the read after it found 0 octets: the end, as it
+/// seemed, of a response that ends with its connection.
+#[test]
+fn a_response_without_length_is_cut_if_its_connection_breaks_while_content_is_sent() {
+    speak_plainly();
+    const LENGTH: usize = 40 << 20;
+    for option in ["", ", buffer = false"] {
+        let (server, upstream) = start(&format!("{option}, limits = {{ max_content = '1 GiB' }}"));
+        let mut client = server.connect();
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {LENGTH}\r\n\r\n"
+        ));
+        let mut sends = client.stream().try_clone().expect("a descriptor");
+        let sending = thread::spawn(move || {
+            // Without `buffer`, not all of it is taken.
+            let _ = sends.write_all(&vec![b'x'; LENGTH]);
+        });
+        let mut connection = upstream.accept();
+        connection.head();
+        connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\na part");
+        assert!(client.raw_head().starts_with(b"HTTP/1.1 200"));
+        assert_eq!(client.read(11), b"6\r\na part\r\n", "{option}");
+        // The content is on its way.
+        assert!(connection.take(1 << 20).is_some());
+        connection.reset();
+        assert_eq!(client.some_of(5), b"", "{option}");
+        drop(client);
+        sending.join().expect("no panic");
     }
 }
 
