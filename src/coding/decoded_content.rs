@@ -88,6 +88,10 @@ impl<R: ReadContent> ReadContent for DecodedContent<R> {
         self.content.inform(interim).await
     }
 
+    async fn invite(&self) -> Result<(), ContentError> {
+        self.content.invite().await
+    }
+
     fn poll_client_gone(&self, context: &mut Context<'_>) -> Poll<()> {
         self.content.poll_client_gone(context)
     }

@@ -315,6 +315,17 @@ pub(crate) trait ReadContent {
         Ok(())
     }
 
+    /// Invites a client that waits for `100 Continue`, if it has not been invited.
+    ///
+    /// # Errors
+    /// The client takes nothing.
+    ///
+    /// # Cancellation
+    /// As [`inform`](Self::inform).
+    async fn invite(&self) -> Result<(), ContentError> {
+        Ok(())
+    }
+
     /// Waits until the client has gone: it broke the connection, or ended its side of it. For
     /// handlers that have others work for it; they give up: return [`ContentError::CutOff`].
     ///

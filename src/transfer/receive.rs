@@ -353,6 +353,10 @@ impl ReadContent for RequestContent<'_> {
         receiving.send_interim().await
     }
 
+    async fn invite(&self) -> Result<(), ContentError> {
+        self.0.invite().await
+    }
+
     fn poll_client_gone(&self, context: &mut Context<'_>) -> Poll<()> {
         self.0.stream.poll_peer_gone(context)
     }

@@ -74,6 +74,52 @@ fn expect_is_between_the_client_and_the_upstream() {
     }
 }
 
+/// The client was invited when its content was read, which a final response right behind `100 Continue` forestalled:
+/// the client got that response alone, and need not have sent its content.
+#[test]
+fn an_invitation_reaches_the_client_before_the_final_response_behind_it() {
+    const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
+    const INVITATION: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+    const FINAL: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    for (framing, body) in [
+        ("Content-Length: 5", "hello"),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+    ] {
+        for (interim, expected) in [
+            ([INVITATION, ""], [100].as_slice()),
+            ([HINTS, INVITATION], &[103, 100]),
+            ([INVITATION, HINTS], &[100, 103]),
+        ] {
+            let (server, upstream) = start(", buffer = false");
+            let mut client = server.connect();
+            client.send(format!(
+                "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n{framing}\r\n\r\n"
+            ));
+            let mut connection = upstream.accept();
+            let request = connection.head();
+            connection.send(format!("{}{FINAL}", interim.concat()));
+            for status in expected {
+                assert_eq!(client.response().status, *status, "{framing}, {interim:?}");
+            }
+            assert_eq!(client.response_head().status, 200);
+            client.send(body);
+            let request = connection.content_of(&request).expect("the content");
+            assert_eq!(request.content, b"hello");
+            connection.send("hello");
+            drop(connection);
+            assert_eq!(client.read(15), b"5\r\nhello\r\n0\r\n\r\n");
+        }
+    }
+    for option in ["", ", buffer = false"] {
+        let (server, upstream) = start(option);
+        let mut client = server.connect();
+        client.send(POST);
+        let (_connection, _) = upstream.answer([HINTS, INVITATION, HELLO].concat());
+        let statuses = [(); 3].map(|()| client.response().status);
+        assert_eq!(statuses, [103, 100, 200], "{option}");
+    }
+}
+
 /// An upstream may give a final response in the place of `100 Continue`, and read on. A client that goes on after
 /// that response sent its content to nobody, and the upstream waited for it.
 #[test]

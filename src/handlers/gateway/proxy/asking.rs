@@ -36,7 +36,6 @@ use super::request::{self, Wishes};
 use super::target;
 use super::tries::{Progress, Tries};
 use super::{ProxyHandler, Worker};
-use crate::http::response::encode_interim;
 use crate::http::status::Status;
 use crate::log::{diagnostic, secrets};
 use crate::message::content::{ContentError, ReadContent};
@@ -255,8 +254,9 @@ impl ProxyHandler {
             };
             let mut dialogue = self.begin(request, worker, body, connection, chosen);
             let mut reader = body.reader();
-            let failure = match self.hear(&mut dialogue, &mut reader).await {
+            let failure = match hear(&mut dialogue, &mut reader).await {
                 Ok(head) => {
+                    dialogue.set_timeout(self.read_timeout());
                     if is_kept {
                         server.note_stay(true);
                     }
@@ -342,44 +342,41 @@ impl ProxyHandler {
         let dialogue = Dialogue::new(connection, worker.buffers, timeout, head, receiving);
         Box::new(dialogue)
     }
+}
 
-    /// Sends the request and waits for the head of the final response; interim ones go to the client.
-    async fn hear<C: ReadContent + Copy>(
-        &self,
-        dialogue: &mut Dialogue<Receiving>,
-        reader: &mut BodyReader<'_, C>,
-    ) -> Result<UpstreamHead, Failure> {
-        if reader.is_at_end() {
-            dialogue.push_content(&[], false);
-        } else if let Some(first) = Box::pin(reader.first_block()).await? {
-            let (block, goes_on) = first;
-            dialogue.push_content(&block, goes_on);
-        }
-        loop {
-            let find = |receiving: &mut Receiving| Ok(receiving.take_head());
-            match dialogue.head(reader, HeadReturns::AtOnce, find).await? {
-                // The rest of our head would go before what the client sends to the other protocol.
-                Said::Final(head)
-                    if head.status == Status::SWITCHING_PROTOCOLS && !dialogue.is_sent() =>
-                {
-                    return Err(ProxyFault::EarlyUpgrade.into());
+/// Sends the request and waits for the head of the final response; interim ones go to the client.
+// It is no method, because each octet of its future is one of a future that has to fit into what the allocator keeps at
+// hand.
+async fn hear<C: ReadContent + Copy>(
+    dialogue: &mut Dialogue<Receiving>,
+    reader: &mut BodyReader<'_, C>,
+) -> Result<UpstreamHead, Failure> {
+    if reader.is_at_end() {
+        dialogue.push_content(&[], false);
+    } else if let Some(first) = Box::pin(reader.first_block()).await? {
+        let (block, goes_on) = first;
+        dialogue.push_content(&block, goes_on);
+    }
+    loop {
+        let find = |receiving: &mut Receiving| Ok(receiving.take_head());
+        match dialogue.head(reader, HeadReturns::AtOnce, find).await? {
+            // The rest of our head would go before what the client sends to the other protocol.
+            Said::Final(head)
+                if head.status == Status::SWITCHING_PROTOCOLS && !dialogue.is_sent() =>
+            {
+                return Err(ProxyFault::EarlyUpgrade.into());
+            }
+            Said::Final(head) => {
+                if reader.is_waiting() {
+                    // The client may send its content all the same (RFC 9110 §10.1.1), or never. From the
+                    // response's head on, reading it does not invite it.
+                    reader.go_on();
+                    dialogue.may_lack_content();
                 }
-                Said::Final(head) => {
-                    if reader.is_waiting() {
-                        // The client may send its content all the same (RFC 9110 §10.1.1), or never. From the
-                        // response's head on, reading it does not invite it.
-                        reader.go_on();
-                        dialogue.may_lack_content();
-                    }
-                    dialogue.set_timeout(self.read_timeout());
-                    return Ok(head);
-                }
-                // It invites the content, and the client is invited when that is read.
-                Said::Interim(Status::CONTINUE, _) if reader.is_waiting() => reader.go_on(),
-                Said::Interim(status, fields) => {
-                    let interim = encode_interim(status, &fields);
-                    Box::pin(reader.client().inform(&interim)).await?;
-                }
+                return Ok(head);
+            }
+            Said::Interim(status, fields) => {
+                Box::pin(reader.pass_on(status, fields)).await?;
             }
         }
     }

@@ -9,6 +9,8 @@ use super::request::SentFraming;
 use crate::disk::replay::SpooledContent;
 use crate::disk::spool::Spooled;
 use crate::http::framing::Framing;
+use crate::http::response::encode_interim;
+use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::runtime::{BlockingPool, sleep};
@@ -145,11 +147,6 @@ impl<C> BodyReader<'_, C> {
         self.kept.as_ref().is_some_and(|kept| !kept.has_more())
     }
 
-    /// The client that waits for the response.
-    pub(super) fn client(&self) -> &C {
-        &self.client
-    }
-
     /// Whether the content is held back until the upstream wants it, or responds.
     pub(super) fn is_waiting(&self) -> bool {
         self.is_waiting.get()
@@ -158,6 +155,22 @@ impl<C> BodyReader<'_, C> {
     /// The content is held back no longer: the upstream wants it, or has responded.
     pub(super) fn go_on(&self) {
         self.is_waiting.set(false);
+    }
+
+    /// Passes an interim response of the upstream on to the client. If the content is held back, 100 says that the
+    /// upstream wants it: the client is invited at once, because the final response may be there already.
+    ///
+    /// # Errors
+    /// The client takes nothing.
+    pub(super) async fn pass_on(&self, status: Status, fields: Vec<u8>) -> Result<(), ContentError>
+    where
+        C: ReadContent,
+    {
+        if status == Status::CONTINUE && self.is_waiting() {
+            self.go_on();
+            return self.client.invite().await;
+        }
+        self.client.inform(&encode_interim(status, &fields)).await
     }
 
     /// What is left of it, to be read while the response is sent.
