@@ -16,6 +16,7 @@ use super::server::Server;
 use crate::config::model::HealthCheck;
 use crate::http::received_response::{ResponseError, final_status};
 use crate::http::status::Status;
+use crate::runtime::descriptors::is_shortage;
 use crate::runtime::{self, Elapsed, Tick};
 
 /// Why a server does not count as well.
@@ -33,6 +34,14 @@ pub(super) enum Unwell {
     Response(#[from] ResponseError),
     #[error("its status is {}", .0.code())]
     Status(Status),
+}
+
+impl Unwell {
+    /// Whether the server could not be asked, because this process or the system has no descriptor left. That
+    /// says nothing about the server.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self, Self::Connect(error) if is_shortage(error))
+    }
 }
 
 impl From<Elapsed> for Unwell {

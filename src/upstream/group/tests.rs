@@ -1,6 +1,8 @@
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::*;
 use crate::address::{ClientAddress, UpstreamAddress};
 use crate::config::model::{Failures, HashKey, Place, UpstreamServer};
@@ -577,19 +579,42 @@ fn what_another_check_has_found_is_forgotten() {
     assert!(is_asked(&group(Some(check("/ok", 1)))));
 }
 
+/// Has the servers of a group asked whether they are well. Two answers in a row count.
+fn checked(options: &mut model::Upstream) {
+    options.health = Some(model::HealthCheck {
+        path: "/".to_owned(),
+        host: None,
+        every: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        status: Vec::new(),
+        rises: 2,
+        falls: 2,
+    });
+}
+
+/// Every server was taken out while only this process had no descriptor left, and requests on connections that were
+/// open would have been answered.
+#[test]
+fn a_check_that_has_no_descriptor_left_says_nothing_about_the_server() {
+    let trial = Trial::new(1, checked);
+    let (server, _) = &trial.group.servers()[0];
+    let note = |error: Errno| {
+        let answer = Err(Unwell::Connect(error.into()));
+        trial.group.note_health(server, answer, trial.at(0));
+    };
+    [Errno::MFILE, Errno::NFILE, Errno::MFILE]
+        .into_iter()
+        .for_each(note);
+    assert_eq!(trial.port(0), 1);
+    // It is no good answer either: the bad ones before and after it are still in a row.
+    [Errno::CONNREFUSED, Errno::MFILE, Errno::CONNREFUSED]
+        .into_iter()
+        .for_each(note);
+    assert_eq!(trial.choose(0, &[]).err(), Some(NoServer::AllFailed));
+}
+
 #[test]
 fn an_unhealthy_server_is_not_asked_also_if_there_is_no_other() {
-    let checked = |options: &mut model::Upstream| {
-        options.health = Some(model::HealthCheck {
-            path: "/".to_owned(),
-            host: None,
-            every: Duration::from_secs(1),
-            timeout: Duration::from_secs(1),
-            status: Vec::new(),
-            rises: 2,
-            falls: 2,
-        });
-    };
     let trial = Trial::new(2, checked);
     let servers = trial.group.servers();
     let note = |nth: usize, answer: Result<(), Unwell>| {

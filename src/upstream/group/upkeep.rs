@@ -55,7 +55,8 @@ impl Group {
             .collect()
     }
 
-    /// Takes note of the answer of a server that was asked whether it is well.
+    /// Takes note of the answer of a server that was asked whether it is well. If this process had no descriptor
+    /// left to ask it, nothing is known, and the server counts as before.
     pub(in crate::upstream) fn note_health(
         &self,
         server: &Server,
@@ -73,6 +74,17 @@ impl Group {
         let subject = format_args!("upstream {}: {}", self.options.name, server.address());
         if let Err(unwell) = &answer {
             diagnostic::debug(format_args!("{subject}: GET {}: {unwell}", check.path));
+            if unwell.is_ours() {
+                // One subject for all servers: they lack the same.
+                diagnostic::warn_limited(
+                    format_args!("health of upstream {}", self.options.name),
+                    format_args!(
+                        "{subject} cannot be asked whether it is well, and counts as before: GET {}: {unwell}",
+                        check.path
+                    ),
+                );
+                return;
+            }
         }
         if !server.health.note(answer.is_ok(), check.rises, check.falls) {
             return;
