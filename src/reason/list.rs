@@ -246,7 +246,7 @@ reasons! {
             "The system does not let the server read the file."
             "Ask `tidegate explain`: it says which directory or file, and for whom to open it."
         FileUnreadable "file_unreadable" INTERNAL_SERVER_ERROR "proxy_internal_error"
-            "Reading the file or directory failed."
+            "Reading the file or directory failed; a response that had begun was cut."
             "The diagnostic says what the system said: most often the disk."
         FileShrank "file_shrank" - "http_response_incomplete"
             "A file became shorter while it was sent, and the connection was cut."

@@ -113,6 +113,7 @@ fn is_error(record: &AccessRecord<'_>) -> bool {
                 | Reason::UpstreamIncomplete
                 | Reason::UpstreamBroken
                 | Reason::FileShrank
+                | Reason::FileUnreadable
         )
     );
     status >= 500 || is_broken_off || status < 400 && record.reason.is_some()

@@ -12,6 +12,8 @@ use std::io::{self, IoSlice};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use crate::http::chunked::{push_chunk, push_last_chunk};
 use crate::message::content::{
     BrokenOff, ContentSource, ContentStream, DuplexContent, FileRange, Octets, Piece,
@@ -130,6 +132,8 @@ pub(crate) enum SendError {
     TimedOut,
     #[error("the connection broke")]
     Broken(#[from] io::Error),
+    #[error("the file cannot be read any further")]
+    FileUnreadable(#[source] io::Error),
     #[error("the file became shorter while it was sent")]
     FileShrank,
     #[error("the content broke off")]
@@ -141,10 +145,20 @@ pub(crate) enum SendError {
 }
 
 impl SendError {
+    /// Why octets of a file were not sent. One call reads the file and writes to the socket, and does not say which of
+    /// the two failed: what a socket cannot fail with is the file's.
+    fn of_file(error: io::Error) -> Self {
+        if may_be_of_socket(&error) {
+            Self::Broken(error)
+        } else {
+            Self::FileUnreadable(error)
+        }
+    }
+
     /// Whether it is not the client's doing, nor the network's: the operator wants to hear of it.
     pub(crate) fn is_ours(&self) -> bool {
         match self {
-            Self::FileShrank | Self::TooShort => true,
+            Self::FileUnreadable(_) | Self::FileShrank | Self::TooShort => true,
             Self::BrokenOff(broken_off) => !broken_off.is_of_client(),
             Self::TimedOut | Self::Broken(_) | Self::ClientGone => false,
         }
@@ -467,7 +481,8 @@ impl<'c> Transmission<'c> {
             }
             let count = ((end - range.start) as usize).min(most);
             let file = range.file.as_fd();
-            let Some(sent) = stream.send_file(file, &mut range.start, count, may_wait)? else {
+            let sent = stream.send_file(file, &mut range.start, count, may_wait);
+            let Some(sent) = sent.map_err(SendError::of_file)? else {
                 return Ok(FileSent::Cold(range.clone()));
             };
             if sent == 0 {
@@ -498,6 +513,30 @@ impl<'c> Transmission<'c> {
             push_last_chunk(&trailers, &mut self.buffer);
         }
     }
+}
+
+/// Whether a write to a connected socket can fail so: it takes nothing now, the peer or the network ended the
+/// connection, or its session of TLS failed, which is no error of the system.
+fn may_be_of_socket(error: &io::Error) -> bool {
+    Errno::from_io_error(error).is_none_or(|errno| {
+        matches!(
+            errno,
+            Errno::AGAIN
+                | Errno::PIPE
+                | Errno::CONNRESET
+                | Errno::CONNABORTED
+                | Errno::CONNREFUSED
+                | Errno::TIMEDOUT
+                | Errno::HOSTDOWN
+                | Errno::HOSTUNREACH
+                | Errno::NETDOWN
+                | Errno::NETRESET
+                | Errno::NETUNREACH
+                | Errno::NOBUFS
+                | Errno::NOPROTOOPT
+                | Errno::PROTO
+        )
+    })
 }
 
 /// The first octets, at most so many.

@@ -137,6 +137,7 @@ fn reason_of(error: &SendError) -> Reason {
     match error {
         SendError::TimedOut => Reason::SendTimeout,
         SendError::Broken(_) | SendError::ClientGone => Reason::ClientGone,
+        SendError::FileUnreadable(_) => Reason::FileUnreadable,
         SendError::FileShrank => Reason::FileShrank,
         SendError::BrokenOff(BrokenOff::Request(error)) => error.reason(),
         SendError::BrokenOff(BrokenOff::Maker(_)) => Reason::ContentBrokeOff,

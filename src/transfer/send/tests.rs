@@ -253,3 +253,58 @@ fn a_file_that_shrank_is_cut_short_not_padded() {
     assert_eq!(read, b"0123456789");
     assert_eq!((sent, complete), (10, false));
 }
+
+/// Why `range` is not sent to a client that has `gone`, or reads.
+fn failure_of(range: FileRange, is_gone: bool) -> SendError {
+    let (near, far) = UnixStream::pair().expect("a socket pair");
+    let far = (!is_gone).then_some(far);
+    near.set_nonblocking(true).expect("a socket can be set so");
+    let stream = Transport::Plain(Stream::new(OwnedFd::from(near)));
+    let mut transmission = Transmission::new(Vec::new(), Content::File(range), false);
+    let failure = transmission.advance(&stream).expect_err("it is not sent");
+    drop(far);
+    failure
+}
+
+/// A disk that failed in the middle of a download was logged as `client_gone`, and no diagnostic told of it.
+#[test]
+fn a_file_that_cannot_be_read_is_not_taken_for_a_client_that_left() {
+    let tree = TemporaryDirectory::new("unreadable");
+    tree.write("f", b"0123456789");
+    let range = |path: &std::path::Path| FileRange {
+        file: Rc::new(std::fs::File::open(path).expect("it is there").into()),
+        start: 0,
+        end: 10,
+    };
+    // The system lets a directory be opened, and not be read as a file.
+    let unreadable = failure_of(range(tree.path()), false);
+    assert!(
+        matches!(unreadable, SendError::FileUnreadable(_)),
+        "{unreadable:?}"
+    );
+    assert!(unreadable.is_ours());
+    let left = failure_of(range(&tree.path().join("f")), true);
+    assert!(matches!(left, SendError::Broken(_)), "{left:?}");
+    assert!(!left.is_ours());
+}
+
+#[test]
+fn errors_of_a_disk_are_told_from_those_of_a_connection() {
+    for (errno, is_of_file) in [
+        (Errno::IO, true),
+        (Errno::STALE, true),
+        (Errno::UCLEAN, true),
+        (Errno::NOMEM, true),
+        (Errno::AGAIN, false),
+        (Errno::PIPE, false),
+        (Errno::CONNRESET, false),
+        (Errno::TIMEDOUT, false),
+        (Errno::HOSTUNREACH, false),
+    ] {
+        let error = SendError::of_file(errno.into());
+        let is_told_so = matches!(error, SendError::FileUnreadable(_));
+        assert_eq!(is_told_so, is_of_file, "{errno}");
+    }
+    let of_session = SendError::of_file(io::Error::other("a session of TLS that failed"));
+    assert!(matches!(of_session, SendError::Broken(_)), "{of_session:?}");
+}
