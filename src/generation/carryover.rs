@@ -29,7 +29,7 @@
 //! workers, for closing one would lose its queue, and a successor process inherits them all. See
 //! `supervisor::sockets`.
 
-use std::collections::{HashMap, TryReserveError};
+use std::collections::{HashMap, HashSet, TryReserveError};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -231,6 +231,11 @@ impl Carryover {
     /// The threads of routes that have some of their own.
     pub(super) fn pools(&self) -> impl Iterator<Item = &Arc<BlockingPool>> {
         self.pools.values()
+    }
+
+    /// The ids under which workers cache what its `files` routes lead to.
+    pub(super) fn file_routes(&self) -> HashSet<u64> {
+        self.files.values().map(|route| route.id()).collect()
     }
 
     /// The lives of all routes with handlers.

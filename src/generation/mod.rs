@@ -13,6 +13,7 @@ mod rewrite;
 pub(crate) mod routing;
 mod stream;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
 use std::path::Path;
@@ -227,6 +228,11 @@ impl Generation {
     /// The states of the pools of routes that have threads of their own.
     pub(crate) fn pool_states(&self) -> impl Iterator<Item = PoolState> {
         self.carryover.pools().map(|pool| pool.state())
+    }
+
+    /// The ids under which workers cache what its `files` routes lead to.
+    pub(crate) fn file_routes(&self) -> HashSet<u64> {
+        self.carryover.file_routes()
     }
 
     /// Says that this generation serves. Its routes with handlers, dashboards and tunnels may have been

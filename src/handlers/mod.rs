@@ -20,6 +20,7 @@ pub(crate) mod respond;
 pub(crate) mod status;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use crate::coding::encoders::Encoders;
@@ -125,6 +126,11 @@ impl WorkerState {
     /// What the caches of files hold; looks are counted from 0 again.
     pub(crate) fn take_cache_state(&self) -> files::CacheState {
         self.files.take_cache_state()
+    }
+
+    /// Forgets what is cached for `files` routes whose ids are not among `kept`.
+    pub(crate) fn keep_files_of(&self, kept: &HashSet<u64>) {
+        self.files.keep_routes(kept);
     }
 
     /// Closes what is open only to be used again: descriptors have run out. Returns whether there was

@@ -1,6 +1,7 @@
 //! What a worker remembers of the paths it was asked for: files with their content, open files, and
 //! paths where nothing is. It has one owner, so it needs no lock, and each table in it is bounded.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -74,6 +75,14 @@ impl Cache {
         }
     }
 
+    /// Forgets the paths of all routes whose ids are not among `kept`.
+    pub(super) fn keep_routes(&mut self, kept: &HashSet<u64>) {
+        let is_kept = |key: &Key| kept.contains(&key.handler());
+        self.files.retain(is_kept);
+        self.open.retain_keys(is_kept);
+        self.others.retain(is_kept);
+    }
+
     /// What the tables hold: of files in memory, of open files, of paths that lead to no file.
     pub(super) fn held(&self) -> [Held; 3] {
         [self.files.held(), self.open.held(), self.others.held()]
@@ -145,6 +154,37 @@ mod tests {
         }
         assert!(cache.others.len() <= OTHERS_CAPACITY / long.len());
         assert_eq!(cache.files.len(), 0);
+    }
+
+    /// A reload that changes a route gives it another id. What was cached for the id of before stayed, and every reload
+    /// added to it.
+    #[test]
+    fn routes_that_no_generation_has_any_more_are_forgotten() {
+        let mut cache = Cache::default();
+        for handler in [1, 2] {
+            insert(&mut cache, handler, "/young");
+        }
+        let [.., both] = cache.held();
+        // Until what was added first is old.
+        while cache
+            .others
+            .find_young(&BorrowedKey {
+                handler: 1,
+                path: b"/young",
+            })
+            .is_some()
+        {
+            let number = cache.others.len();
+            insert(&mut cache, 3, &format!("/{number}"));
+        }
+        insert(&mut cache, 1, "/new");
+        cache.keep_routes(&HashSet::from([2]));
+        assert!(has(&mut cache, 2, "/young"));
+        assert!(!has(&mut cache, 1, "/young") && !has(&mut cache, 1, "/new"));
+        let [.., left] = cache.held();
+        assert_eq!((left.entries, left.bytes), (1, both.bytes / 2));
+        cache.keep_routes(&HashSet::new());
+        assert_eq!(cache.held(), [Held::default(); 3]);
     }
 
     #[test]

@@ -107,6 +107,11 @@ impl Key {
         Self { handler, path }
     }
 
+    /// The id of the handler whose path it is.
+    pub(crate) fn handler(&self) -> u64 {
+        self.handler
+    }
+
     /// How much it weighs in the cache's bounds, in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.path.len()

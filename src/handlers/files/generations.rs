@@ -65,6 +65,14 @@ impl Generations {
         }
     }
 
+    /// Forgets the entries whose keys are not `kept`.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(&Key) -> bool) {
+        let gone = self.young.extract_if(|key, _| !is_kept(key));
+        self.weight -= gone.map(|(key, entry)| weigh(&key, &entry)).sum::<usize>();
+        let gone = self.old.extract_if(|key, _| !is_kept(key));
+        self.old_weight -= gone.map(|(key, entry)| weigh(&key, &entry)).sum::<usize>();
+    }
+
     /// What it holds.
     pub(super) fn held(&self) -> Held {
         Held {

@@ -33,6 +33,11 @@ impl FilesRoute {
             options: options.clone(),
         }
     }
+
+    /// What tells its entries in a worker's cache from another route's.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
 }
 
 /// Which directory a path leads to. Another directory may take its number when it is gone, but not the

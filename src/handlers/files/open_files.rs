@@ -75,7 +75,12 @@ impl OpenFiles {
             weight -= weight_of_file;
             last_gone = order;
         }
-        self.retain(|file| file.order > last_gone);
+        self.retain(|_, file| file.order > last_gone);
+    }
+
+    /// Closes the files whose keys are not `kept`.
+    pub(super) fn retain_keys(&mut self, is_kept: impl Fn(&Key) -> bool) {
+        self.retain(|key, _| is_kept(key));
     }
 
     pub(super) fn remove(&mut self, key: &BorrowedKey<'_>) {
@@ -86,7 +91,7 @@ impl OpenFiles {
 
     /// Closes what has not been asked for lately.
     pub(super) fn close_unused(&mut self, now: Instant) {
-        self.retain(|file| now.duration_since(file.used) < UNUSED);
+        self.retain(|_, file| now.duration_since(file.used) < UNUSED);
     }
 
     /// Closes everything that is not being sent; whether anything was open.
@@ -106,8 +111,9 @@ impl OpenFiles {
         }
     }
 
-    fn retain(&mut self, is_kept: impl Fn(&OpenFile) -> bool) {
-        let gone: Vec<_> = self.entries.extract_if(|_, file| !is_kept(file)).collect();
+    fn retain(&mut self, is_kept: impl Fn(&Key, &OpenFile) -> bool) {
+        let gone = self.entries.extract_if(|key, file| !is_kept(key, file));
+        let gone: Vec<_> = gone.collect();
         for (key, file) in gone {
             self.forget(&key, &file);
         }

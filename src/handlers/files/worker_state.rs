@@ -4,6 +4,7 @@
 //! as there are any; and if descriptors run out, whatever the worker can open again is closed.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::error::Error;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -116,6 +117,11 @@ impl WorkerState {
             open,
             no_file,
         }
+    }
+
+    /// Forgets what the caches hold for routes whose ids are not among `kept`: no generation has them any more.
+    pub(crate) fn keep_routes(&self, kept: &HashSet<u64>) {
+        self.kept.cache.borrow_mut().keep_routes(kept);
     }
 
     /// The open root of a route, if it can still be used.

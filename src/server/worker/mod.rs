@@ -199,6 +199,8 @@ impl Worker {
         let mut endpoints = self.endpoints.borrow_mut();
         let new = Rc::new(LocalGeneration(generation));
         let old = self.generation.replace(Rc::clone(&new));
+        // An exchange of before may still add to the caches: that goes with the next reload.
+        self.local.keep_files_of(&new.file_routes());
         self.look_who_wants_records();
         let leave_by = runtime::deadline_after(LAST_IDLE);
         let has_retired = endpoints.retire(&old, leave_by, |address| new.listens_at(address));
