@@ -315,9 +315,10 @@ mod tests {
             (Some(process), output)
         });
         let successor = blocked_signals(|command| {
-            let mut other = Command::new(command.get_program());
+            let name = command.get_program().to_owned();
+            let mut other = Command::new(&name);
             other.args(command.get_args()).stdout(Stdio::piped());
-            let mut child = sys::spawn_with(other, &[], None).expect("there is grep");
+            let mut child = sys::spawn_with(&name, other, &[], None).expect("there is grep");
             let output = child.stdout.take().expect("it is piped");
             child.wait().expect("it is our own child");
             (None, output)

@@ -4,7 +4,7 @@
     reason = "unsafe code is in this file alone, so that one file has to be reviewed for it"
 )]
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
@@ -234,11 +234,17 @@ pub(crate) fn end_with_parent(command: &mut Command) {
 /// # Errors
 /// If the path, an argument or a variable holds NUL.
 pub(crate) fn start_exactly(command: &mut Command) -> io::Result<()> {
+    let name = command.get_program().to_owned();
+    start_exactly_as(&name, command)
+}
+
+/// As [`start_exactly`]. The program is told `name` as the one that it was started by.
+fn start_exactly_as(name: &OsStr, command: &mut Command) -> io::Result<()> {
     let program = CString::new(command.get_program().as_bytes())?;
     let arguments = command
         .get_args()
         .map(|argument| argument.as_bytes().to_vec());
-    let arguments = std::iter::once(command.get_program().as_bytes().to_vec()).chain(arguments);
+    let arguments = std::iter::once(name.as_bytes().to_vec()).chain(arguments);
     let arguments = Strings::new(arguments)?;
     let variables = command.get_envs().filter_map(|(name, value)| {
         let (name, value) = (name.as_bytes(), value?.as_bytes());
@@ -324,12 +330,13 @@ fn close_on_exec() {
     }
 }
 
-/// Starts `command` with copies of `descriptors` from [`FIRST_INHERITED`] on, and with `limit` as its
-/// limit of open files, where one is given.
+/// Starts `command`, as [`start_exactly`] says, with copies of `descriptors` from [`FIRST_INHERITED`] on, and with
+/// `limit` as its limit of open files, where one is given. The program is told `name` as the one that it was started by.
 ///
 /// # Errors
 /// The error of `fork`, `exec` or the copying.
 pub(crate) fn spawn_with(
+    name: &OsStr,
     mut command: Command,
     descriptors: &[BorrowedFd<'_>],
     limit: Option<Rlimit>,
@@ -365,5 +372,6 @@ pub(crate) fn spawn_with(
     // SAFETY: between fork and exec only what is safe in a signal handler may be called: `copy` calls
     // `dup2` and reads `errno`, and allocates nothing. The sources are open until `spawn` returns.
     unsafe { command.pre_exec(copy) };
+    start_exactly_as(name, &mut command)?;
     command.spawn()
 }

@@ -18,7 +18,6 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
@@ -218,19 +217,19 @@ impl Program {
             failed(&PathBuf::from("the program"), source)
         })?;
         let mut arguments = self.arguments.iter();
+        let name = arguments.next().map_or(program.as_os_str(), |name| name);
         let mut command = Command::new(program);
-        if let Some(name) = arguments.next() {
-            command.arg0(name);
-        }
         command
             .args(arguments)
+            .env_clear()
+            .envs(std::env::vars_os())
             .env("LISTEN_FDS", sockets.len().to_string())
             .env(PREDECESSOR, std::process::id().to_string())
             .env("LISTEN_FDNAMES", names)
             .env_remove("LISTEN_PID");
         let sockets = sockets.iter().map(|socket| socket.as_fd());
         let descriptors: Vec<BorrowedFd<'_>> = sockets.chain([line.as_fd()]).collect();
-        sys::spawn_with(command, &descriptors, open_files_before())
+        sys::spawn_with(name, command, &descriptors, open_files_before())
             .map_err(|source| failed(program, source))
     }
 }
@@ -282,6 +281,10 @@ fn invoked(name: &Path, search: &OsStr, exe: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use rustix::io::Errno;
+
     use super::*;
     use crate::test_support::TemporaryDirectory;
 
@@ -309,5 +312,36 @@ mod tests {
         assert_eq!(found(Path::new("current")), Some(at("current")));
         assert_eq!(found(Path::new("v2")), None, "another program");
         assert_eq!(found(Path::new("gone")), None);
+    }
+
+    /// A text in the place of the program, as a failed download leaves it, was given to a shell, which did what it says
+    /// with the rights of the server.
+    #[test]
+    fn a_file_that_is_no_program_is_not_given_to_a_shell() {
+        let directory = TemporaryDirectory::new("no-program");
+        let (path, proof) = (
+            directory.path().join("tidegate"),
+            directory.path().join("proof"),
+        );
+        directory.write(
+            "tidegate",
+            format!("echo >{}\n", proof.display()).as_bytes(),
+        );
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&path, executable).expect("it is ours");
+        let program = Program {
+            path: Ok(path),
+            arguments: vec!["tidegate".into()],
+        };
+        match program.start_successor(&[], "", b"") {
+            Err(UpgradeError::Start { source, .. }) => {
+                assert_eq!(Errno::from_io_error(&source), Some(Errno::NOEXEC));
+            }
+            Err(error) => panic!("{error:?}"),
+            Ok(mut successor) => {
+                let ended = successor.child.wait();
+                panic!("it was started: {ended:?}, {}", proof.exists());
+            }
+        }
     }
 }
