@@ -76,7 +76,7 @@ async fn spool(
         Ok((file, length + block.len() as u64))
     };
     let written = disk.run(write).await.map_err(|error| match error {
-        BlockingError::Saturated | BlockingError::NoThread => ContentError::Busy,
+        BlockingError::Saturated | BlockingError::NoThread => ContentError::NoThread(error),
         error => ContentError::NotKept(io::Error::other(error)),
     });
     written?.map_err(|error| {
@@ -145,7 +145,13 @@ mod tests {
         });
         assert!(read(2, Arc::clone(&disk)).is_ok());
         let refused = read(3, disk);
-        assert!(matches!(refused, Err(ContentError::Busy)), "{refused:?}");
+        assert!(
+            matches!(
+                refused,
+                Err(ContentError::NoThread(BlockingError::Saturated))
+            ),
+            "{refused:?}"
+        );
         drop((go, job));
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::http::response::FieldLines;
 use crate::message::tunnel::Tunnel;
 use crate::reason::Reason;
+use crate::runtime::BlockingError;
 use crate::runtime::descriptors::is_shortage;
 use crate::runtime::{self, timeout};
 
@@ -140,7 +141,8 @@ impl BrokenOff {
     /// Whether it is the client's doing.
     pub(crate) fn is_of_client(&self) -> bool {
         match self {
-            Self::Maker(_) | Self::Request(ContentError::Busy | ContentError::NotKept(_)) => false,
+            Self::Maker(_)
+            | Self::Request(ContentError::NoThread(_) | ContentError::NotKept(_)) => false,
             Self::Request(_) => true,
         }
     }
@@ -352,9 +354,9 @@ pub(crate) enum ContentError {
     TimedOut,
     #[error("the connection was closed before the end of the content")]
     CutOff,
-    /// Ours: content is kept by threads, and every place before them is taken.
-    #[error("the content could not be kept: the queue before the disk is full")]
-    Busy,
+    /// Ours: content is kept by threads, and every place before them is taken, or the system gives none.
+    #[error("the content could not be kept on the disk")]
+    NoThread(#[source] BlockingError),
     /// Ours: the disk is full, or there is no such directory, which `TMPDIR` names.
     #[error("the content could not be kept in a temporary file in {}", std::env::temp_dir().display())]
     NotKept(#[source] std::io::Error),
@@ -370,7 +372,7 @@ impl ContentError {
             Self::TooLarge => Reason::ContentTooLarge,
             Self::TimedOut => Reason::ContentTimeout,
             Self::CutOff => Reason::ClientGone,
-            Self::Busy => Reason::ContentQueueFull,
+            Self::NoThread(_) => Reason::ContentQueueFull,
             Self::NotKept(error) if is_shortage(error) => Reason::SystemShortage,
             Self::NotKept(_) => Reason::ContentNotKept,
         }

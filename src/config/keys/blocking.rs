@@ -1,4 +1,5 @@
-//! `blocking`: the pool of threads for work that may wait.
+//! `blocking`: the pool of threads for handlers that may wait. The threads for looks at the disk are as many as
+//! [`Pools`](crate::runtime::Pools) says.
 
 use std::ops::RangeInclusive;
 
@@ -14,7 +15,7 @@ const QUEUE: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const BLOCKING: Setting<Config> = Setting {
     key: "blocking",
     kind: Kind::Table(&TABLE),
-    about: "the pool for whatever may wait",
+    about: "the threads of handlers that may wait",
     restart: true,
     read: |node, config| read(node, &mut config.blocking),
     show: |config| Some(written::inline(show(SETTINGS, &config.blocking))),

@@ -279,7 +279,7 @@ fn redirect_failed<'g>(
 
 /// The response where the request's content could not be read; `None` if the client has left.
 fn unreadable_content(route: &Route, error: ContentError) -> Option<Response<'static>> {
-    if matches!(error, ContentError::NotKept(_) | ContentError::Busy) {
+    if matches!(error, ContentError::NotKept(_) | ContentError::NoThread(_)) {
         let chain = diagnostic::chain(&error);
         diagnostic::error_of(route, format_args!("{chain}"));
     }

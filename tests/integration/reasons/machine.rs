@@ -87,6 +87,7 @@ fn content_for_which_there_is_no_thread() {
     assert_eq!(response.status, 503);
     assert!(response.field("Retry-After").is_some());
     expect(&server, "content_queue_full", 503);
+    server.wait_for_line(|line| line.contains("the system gives it none"));
 }
 
 /// To look for a script, to start it, to keep its content and to ask another server take descriptors, and
