@@ -55,6 +55,7 @@ pub(super) fn bind(configuration: &Path, is_successor: bool) -> Result<UnixSocke
     if !is_successor && UnixStream::connect(&alias).is_ok() {
         return Err(ControlError::AlreadyRunning { path: alias });
     }
+    UnixSocket::remove_dead_drafts(&path);
     let bound = if is_successor {
         UnixSocket::bind_beside(&path, &ACCESS)
     } else {

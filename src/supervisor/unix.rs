@@ -143,6 +143,25 @@ impl UnixSocket {
         Ok(socket)
     }
 
+    /// Removes the files of sockets that were bound [beside](Self::bind_beside) `path`, and whose processes ended before
+    /// they published them.
+    pub(super) fn remove_dead_drafts(path: &Path) {
+        let stem = path.file_stem().unwrap_or_default().as_bytes();
+        let is_draft = |name: &OsStr| {
+            let rest = name.as_bytes().strip_prefix(stem);
+            let rest = rest.and_then(|rest| rest.strip_prefix(b"."));
+            let process = rest.and_then(|rest| rest.strip_suffix(b".sock"));
+            process.is_some_and(|process| process.iter().all(u8::is_ascii_digit))
+        };
+        let entries = std::fs::read_dir(directory_of(path)).into_iter().flatten();
+        for entry in entries.flatten() {
+            if is_draft(&entry.file_name()) {
+                // One that cannot be removed does no harm.
+                let _ = remove_if_dead(&entry.path());
+            }
+        }
+    }
+
     /// Binds a socket at `present`, which clients are to find at `path`. No client can connect before it
     /// listens, and by then its file has its permissions.
     fn bind_at(path: &Path, present: &Path, access: &SocketAccess) -> io::Result<Self> {
@@ -176,7 +195,7 @@ impl UnixSocket {
     /// system gave it, and which of the three a key has changed. `None` if the file is not ours any more.
     pub(super) fn description(&self) -> Option<String> {
         self.file.present().as_ref()?;
-        if Identity::of(self.path()).ok() != Some(self.file.identity) {
+        if !self.is_found() {
             return None;
         }
         let Made { mode, owner, group } = self.file.made;
@@ -239,7 +258,7 @@ impl UnixSocket {
     /// # Errors
     /// A sentence.
     pub(super) fn set_access(&self, access: &SocketAccess) -> io::Result<()> {
-        if Identity::of(self.path()).ok() != Some(self.file.identity) {
+        if !self.is_found() {
             return Ok(());
         }
         let mut last = self.file.access();
@@ -281,6 +300,11 @@ impl UnixSocket {
     /// Keeps the file from being removed: another process listens there now.
     pub(super) fn leave_file(&self) {
         self.file.present().take();
+    }
+
+    /// Whether clients find the socket at its path: the file there is ours.
+    pub(super) fn is_found(&self) -> bool {
+        Identity::of(self.path()).ok() == Some(self.file.identity)
     }
 
     /// Where clients find the socket.
@@ -575,5 +599,23 @@ mod tests {
         UnixStream::connect(&path).expect("the new one listens");
         drop(new);
         assert_eq!(entries(), 0);
+    }
+
+    /// What a new process left that was killed before it served stood in the directory for ever.
+    #[test]
+    fn what_was_never_published_is_removed_once_its_process_is_dead() {
+        let directory = TemporaryDirectory::new("drafts");
+        let at = |name: &str| directory.path().join(name);
+        let dead = ["0a.7.sock", "0b.7.sock", "0a.sock", "0a.x.sock"];
+        for name in dead {
+            drop(UnixListener::bind(at(name)).expect("the directory is ours"));
+        }
+        let _living = UnixListener::bind(at("0a.8.sock")).expect("the directory is ours");
+        directory.write("0a.9.sock", b"no socket");
+        UnixSocket::remove_dead_drafts(&at("0a.sock"));
+        assert!(!at("0a.7.sock").exists());
+        for left in [&dead[1..], &["0a.8.sock", "0a.9.sock"]].concat() {
+            assert!(at(left).exists(), "{left}");
+        }
     }
 }

@@ -105,7 +105,12 @@ impl Supervisor {
         let secrets = self.generation.ticket_keys().to_octets();
         let names = self.sockets.descriptions(&sockets).join(":");
         let successor = self.program.start_successor(&sockets, &names, &secrets)?;
-        let successor = self.wait_for_successor(successor, patience)?;
+        let successor = self.wait_for_successor(successor, patience);
+        if let (Err(_), Some(control)) = (&successor, &self.control) {
+            // One that was killed leaves the file that it had not published.
+            UnixSocket::remove_dead_drafts(control.path());
+        }
+        let successor = successor?;
         // The files of the sockets belong to the successor by now.
         self.sockets.leave_files();
         self.control.iter().for_each(UnixSocket::leave_file);
