@@ -7,10 +7,14 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::unix::UnixSocket;
+use crate::address::ListenAddress;
 use crate::config::model::SocketAccess;
 use crate::control::socket::{DIRECTORY_VARIABLE, MissingFile, alias_path, socket_path};
+use crate::log::diagnostic;
+use crate::server::ListeningSocket;
 
 /// The permissions of the socket's file: its owner may connect.
 const ACCESS: SocketAccess = SocketAccess {
@@ -61,10 +65,7 @@ pub(super) fn bind(configuration: &Path, is_successor: bool) -> Result<UnixSocke
     } else {
         UnixSocket::bind(&path, &ACCESS)
     };
-    bound.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => ControlError::AlreadyRunning { path },
-        _ => ControlError::Bind { path, source },
-    })
+    bound.map_err(|source| bind_error(path, source))
 }
 
 /// Moves a successor's control socket to the place of its predecessor's.
@@ -78,32 +79,77 @@ pub(super) fn publish(socket: &UnixSocket) -> Result<(), ControlError> {
     })
 }
 
+/// Binds the control socket at `path` again, whose file was removed, perhaps with its directory.
+///
+/// # Errors
+/// Why it cannot be bound.
+pub(super) fn bind_again(path: &Path) -> Result<UnixSocket, ControlError> {
+    prepare_directory(path.parent().unwrap_or(Path::new("/")))?;
+    UnixSocket::bind(path, &ACCESS).map_err(|source| bind_error(path.to_owned(), source))
+}
+
+/// Why the control socket cannot be bound at `path`.
+fn bind_error(path: PathBuf, source: io::Error) -> ControlError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => ControlError::AlreadyRunning { path },
+        _ => ControlError::Bind { path, source },
+    }
+}
+
+/// What the worker of the control socket listens at.
+pub(super) fn listeners(control: &UnixSocket) -> Vec<ListeningSocket> {
+    vec![ListeningSocket {
+        address: address(control),
+        ipv4: None,
+        fd: Arc::clone(&control.fd),
+        is_recorded: false,
+    }]
+}
+
+/// The address of the control socket.
+pub(super) fn address(control: &UnixSocket) -> ListenAddress {
+    ListenAddress::Unix(control.path().to_owned().into())
+}
+
 /// The second path of a control socket: a symbolic link. It is removed once it leads to no socket any more.
 pub(super) struct Alias(PathBuf);
 
 impl Alias {
     /// Has the server that runs from `configuration` be found at its control socket by the path that it was given, too.
-    /// A link that a predecessor has made, or a server that has died, is replaced. `None`: both paths are the same.
-    ///
-    /// # Errors
-    /// If the link cannot be made.
-    pub(super) fn make(
-        configuration: &Path,
-        socket: &UnixSocket,
-    ) -> Result<Option<Self>, ControlError> {
+    /// A link that a predecessor has made, or a server that has died, is replaced. `None`: both paths are the same, or
+    /// the link cannot be made, of which this warns: the server is found by the file that it is.
+    pub(super) fn try_to_make(configuration: &Path, socket: &UnixSocket) -> Option<Self> {
         let path = alias_path(configuration);
+        let made = Self::make(path.clone(), socket);
+        made.unwrap_or_else(|error| {
+            let path = path.display();
+            diagnostic::warn(format_args!(
+                "cannot make {path}, by which commands would find this server wherever the path of its file leads: {error}"
+            ));
+            None
+        })
+    }
+
+    fn make(path: PathBuf, socket: &UnixSocket) -> io::Result<Option<Self>> {
         if path == socket.path() {
             return Ok(None);
         }
-        // Of another name first, so that a command finds the old link or the new one.
+        // Both are in one directory, which may be named by a relative path.
+        let target = socket.path().file_name().unwrap_or_default();
+        if std::fs::read_link(&path).is_ok_and(|link| link == target) {
+            return Ok(Some(Self(path)));
+        }
+        // Of another name first, so that a command finds the old link or the new one. A process that died between the
+        // two may have left that.
         let draft = path.with_extension(format!("{}.link", std::process::id()));
-        let made = std::os::unix::fs::symlink(socket.path(), &draft)
+        let _ = std::fs::remove_file(&draft);
+        let made = std::os::unix::fs::symlink(target, &draft)
             .and_then(|()| std::fs::rename(&draft, &path));
         match made {
             Ok(()) => Ok(Some(Self(path))),
-            Err(source) => {
+            Err(error) => {
                 let _ = std::fs::remove_file(draft);
-                Err(ControlError::Bind { path, source })
+                Err(error)
             }
         }
     }

@@ -63,7 +63,7 @@ use crate::log::diagnostic;
 use crate::log::feed::Feed;
 use crate::metrics::ProcessCounters;
 use crate::runtime::{self, Pools, sys};
-use crate::server::{ListeningSocket, WorkerSetup};
+use crate::server::WorkerSetup;
 use crate::trace::Exporter;
 
 use self::notify::{ServiceManager, State};
@@ -349,8 +349,10 @@ impl Supervisor {
         self.start_apps()?;
         if let Some(control) = &self.control {
             control_socket::publish(control)?;
-            let made = self.file.as_ref().map(|file| Alias::make(file, control));
-            self.alias = made.transpose()?.flatten();
+            self.alias = self
+                .file
+                .as_ref()
+                .and_then(|file| Alias::try_to_make(file, control));
         }
         let setups = self.setups().into_iter();
         let waiting = std::mem::take(&mut self.waiting);
@@ -400,16 +402,11 @@ impl Supervisor {
     /// it is shared with the other workers, and it runs no code but ours.
     fn control_setup(&self) -> Option<WorkerSetup> {
         let control = self.control.as_ref()?;
-        let address = ListenAddress::Unix(control.path().to_owned().into());
+        let address = control_socket::address(control);
         Some(WorkerSetup {
             index: None,
-            generation: Arc::new(Generation::of_control(address.clone())),
-            listeners: vec![ListeningSocket {
-                address,
-                ipv4: None,
-                fd: Arc::clone(&control.fd),
-                is_recorded: false,
-            }],
+            generation: Arc::new(Generation::of_control(address)),
+            listeners: control_socket::listeners(control),
             pools: Pools::without_threads(),
             reach: self.reach(),
             // Too many commands take no client's place.

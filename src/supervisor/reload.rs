@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::control_socket::{self, Alias, ControlError};
 use super::notify::State;
 use super::observed::Outcome;
 use super::{
@@ -308,8 +309,39 @@ impl Supervisor {
 
     /// Reloads, because of `cause`.
     pub(super) fn reload_and_report(&mut self, cause: &str) {
+        // Also if the configuration is refused.
+        self.renew_control();
         let outcome = self.reload(None);
         report(cause, &outcome);
+    }
+
+    /// Has commands find the server again if the file of its control socket was removed, or the link to it. The log
+    /// tells of it, and why it cannot be done.
+    pub(super) fn renew_control(&mut self) {
+        if let Err(error) = self.try_to_renew_control() {
+            let chain = diagnostic::chain(&error);
+            diagnostic::warn(format_args!("commands do not find this server: {chain}"));
+        }
+    }
+
+    fn try_to_renew_control(&mut self) -> Result<(), ControlError> {
+        let (Some(file), Some(control)) = (&self.file, &self.control) else {
+            return Ok(());
+        };
+        if !control.is_found() {
+            let socket = control_socket::bind_again(control.path())?;
+            diagnostic::info(format_args!(
+                "the control socket {} was gone, and is there again",
+                socket.path().display()
+            ));
+            self.workers
+                .replace_control(control_socket::listeners(&socket));
+            self.control = Some(socket);
+        }
+        if let Some(control) = &self.control {
+            self.alias = Alias::try_to_make(file, control);
+        }
+        Ok(())
     }
 
     /// Ends a trial that was not confirmed in time: has every worker adopt what ran before. Where that

@@ -174,6 +174,20 @@ impl Workers {
         self.control = Some(Place { setup, running });
     }
 
+    /// Has the worker of the control socket accept from `listeners` alone, and any that takes its place.
+    pub(super) fn replace_control(&mut self, listeners: Vec<server::ListeningSocket>) {
+        let Some(place) = &mut self.control else {
+            return;
+        };
+        place.setup.listeners = listeners.clone();
+        if let Some(worker) = &place.running {
+            // It is not waited for: until it accepts, commands wait in the queue of the socket.
+            let (mut adoption, acknowledge) = Adoption::new();
+            let generation = &place.setup.generation;
+            adoption.ask(worker, None, generation, listeners, &acknowledge);
+        }
+    }
+
     /// How many workers run, retired ones included, without that of the control socket.
     pub(super) fn count(&self) -> usize {
         let running = self.places.iter().filter(|place| place.running.is_some());

@@ -5,6 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::process::Signal;
+
 use crate::support::{Directory, Server, Site, ended_with, program, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -49,6 +51,38 @@ fn the_socket_is_its_owners_alone() {
 fn an_orderly_end_leaves_no_socket() {
     let server = ok().start();
     let socket = server.control_socket();
+    server.stop();
+    assert!(!socket.exists());
+}
+
+/// Commands said that no server runs, and no reload brought the file back.
+#[test]
+fn a_socket_whose_file_was_removed_is_there_again_after_sighup() {
+    let server = ok().start();
+    let socket = server.control_socket();
+    let directory = socket.parent().expect("the directory");
+    let all: [&dyn Fn() -> std::io::Result<()>; 2] = [&|| std::fs::remove_file(&socket), &|| {
+        std::fs::remove_dir_all(directory)
+    }];
+    for remove in all {
+        remove().expect("it is ours");
+        ended_with(1, &server.command_line(&["status"]));
+        server.signal(Signal::HUP);
+        // By the time that it listens it has its permissions.
+        drop(until("it is there again", || {
+            UnixStream::connect(&socket).ok()
+        }));
+        assert_eq!(mode(&socket), 0o600);
+        ended_with(0, &server.command_line(&["reload"]));
+    }
+    // A file that is there is left as it is.
+    let before = std::fs::metadata(&socket).expect("it is there").ino();
+    server.signal(Signal::HUP);
+    ended_with(0, &server.command_line(&["reload"]));
+    assert_eq!(
+        std::fs::metadata(&socket).expect("it is there").ino(),
+        before
+    );
     server.stop();
     assert!(!socket.exists());
 }
