@@ -77,19 +77,31 @@ fn share_of(limit: Option<u64>, shares: usize) -> usize {
 /// Whether `error` says that there is no descriptor left, in the process or in the system. If so, the
 /// caches of all workers are told to close what they keep.
 pub(crate) fn note_shortage(error: &io::Error) -> bool {
-    let is_shortage = is_shortage(error);
+    let errno = Errno::from_io_error(error);
+    let is_shortage = matches!(errno, Some(Errno::MFILE | Errno::NFILE));
     if is_shortage {
         SHORTAGES.fetch_add(1, Ordering::Relaxed);
     }
     is_shortage
 }
 
-/// Whether `error` says that there is no descriptor left, in the process or in the system.
+/// Whether `error` says that there is no descriptor left, in the process or in the system, or no memory: then
+/// it says nothing of a file or of a server.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
         Some(Errno::MFILE | Errno::NFILE)
-    )
+    ) || error.kind() == io::ErrorKind::OutOfMemory
+}
+
+/// The error of a socket that the system does not watch, because of `error`. It is a [shortage](is_shortage).
+pub(super) fn unwatched(error: io::Error) -> io::Error {
+    let why = match Errno::from_io_error(&error) {
+        Some(Errno::NOSPC) => "fs.epoll.max_user_watches allows no more".to_owned(),
+        _ => error.to_string(),
+    };
+    let sentence = format!("the system does not watch the connection ({why})");
+    io::Error::new(io::ErrorKind::OutOfMemory, sentence)
 }
 
 /// Whether `errno` says that the system has no more of something that a call needs: descriptors, as
@@ -117,6 +129,23 @@ mod tests {
             (None, 8, MAX_SHARE),
         ] {
             assert_eq!(share_of(limit, shares), expected, "{limit:?} {shares}");
+        }
+    }
+
+    #[test]
+    fn a_shortage_is_no_fault_of_a_server() {
+        for (error, is_ours) in [
+            (Errno::MFILE.into(), true),
+            (Errno::NFILE.into(), true),
+            (Errno::NOMEM.into(), true),
+            (unwatched(Errno::NOMEM.into()), true),
+            (unwatched(Errno::NOSPC.into()), true),
+            // Of a file, a full disk.
+            (Errno::NOSPC.into(), false),
+            (Errno::CONNREFUSED.into(), false),
+            (io::ErrorKind::TimedOut.into(), false),
+        ] {
+            assert_eq!(is_shortage(&error), is_ours, "{error}");
         }
     }
 

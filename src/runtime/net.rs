@@ -15,6 +15,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, sockopt,
 };
 
+use super::descriptors::unwatched;
 use super::reactor::{Direction, Elapsed, Idle};
 use super::sys;
 use super::timer::Tick;
@@ -56,7 +57,8 @@ impl Stream {
     /// Connects to `address`.
     ///
     /// # Errors
-    /// The system's error; `TimedOut` at `deadline`.
+    /// The system's error; `TimedOut` at `deadline`. A [shortage](super::descriptors::is_shortage) says nothing of
+    /// the peer.
     pub(crate) async fn connect(address: SocketAddr, deadline: Tick) -> io::Result<Self> {
         let family = if address.is_ipv4() {
             AddressFamily::INET
@@ -105,12 +107,25 @@ impl Stream {
     ) -> io::Result<()> {
         match rustix::net::connect(&self.fd, address) {
             // After a signal the attempt goes on, too.
-            Err(Errno::INPROGRESS | Errno::INTR) => {}
-            connected => return Ok(connected?),
+            Err(Errno::INPROGRESS | Errno::INTR) => self.watch()?,
+            connected => {
+                connected?;
+                return self.watch();
+            }
         }
         let ready = self.ready(Direction::Write, deadline).await;
         ready.map_err(|Elapsed| io::ErrorKind::TimedOut)?;
         Ok(sockopt::socket_error(&self.fd)??)
+    }
+
+    /// Has the system watch the socket already, which the first wait would do otherwise: a wait ends as if its time
+    /// were over if that fails, and the peer would be blamed.
+    ///
+    /// # Errors
+    /// A [shortage](super::descriptors::is_shortage): the system will not watch it.
+    fn watch(&self) -> io::Result<()> {
+        let attached = self.source.attach(self.fd.as_fd(), Direction::Read);
+        attached.map(drop).map_err(unwatched)
     }
 
     /// Reads what has arrived, up to the length of `buffer`. Returns the number of octets; 0 is the end
@@ -240,7 +255,8 @@ impl Stream {
         std::future::poll_fn(|context| self.poll_peer_gone(context)).await;
     }
 
-    /// Waits until the peer has ended its side, or the connection broke. The octets that the peer sends
+    /// Waits until the peer has ended its side, or the connection broke, beside something else: where the system will
+    /// not watch the socket, this wait does not end. The octets that the peer sends
     /// meanwhile stay unread, and the next wait for reading reports them.
     pub(crate) fn poll_peer_gone(&self, context: &mut Context<'_>) -> Poll<()> {
         self.source.poll_read_closed(self.fd.as_fd(), context)
@@ -413,11 +429,12 @@ impl Registration {
         }
     }
 
-    /// Waits until the peer of `fd` has ended its side, or the system will not watch `fd`.
+    /// Waits until the peer of `fd` has ended its side. Where the system will not watch `fd`, the peer counts as there:
+    /// the caller waits for something else as well.
     fn poll_read_closed(&self, fd: BorrowedFd<'_>, context: &mut Context<'_>) -> Poll<()> {
         match self.attach(fd, Direction::Read) {
             Ok(key) => with_context(|c| c.reactor.borrow_mut().poll_read_closed(key, context)),
-            Err(_) => Poll::Ready(()),
+            Err(_) => Poll::Pending,
         }
     }
 

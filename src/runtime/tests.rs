@@ -7,6 +7,8 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
+use crate::test_support::TemporaryDirectory;
+use crate::test_support::unwatched::{on_own_loop, watch_no_more};
 
 /// Returns a stream and its far end, which blocks.
 fn pair() -> (Stream, UnixStream) {
@@ -869,6 +871,38 @@ fn a_wait_for_the_peer_to_go_uses_no_readiness_up() {
         assert_eq!(receive(&stream).await, b"");
     })
     .expect("a loop");
+}
+
+/// It was told as the server's timeout, for which the server was given a pause.
+#[test]
+fn a_server_is_not_late_where_the_system_watches_no_connection() {
+    on_own_loop(|| async {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let directory = TemporaryDirectory::new("unwatched");
+        let path = directory.path().join("socket");
+        let _unix = std::os::unix::net::UnixListener::bind(&path).expect("ours");
+        watch_no_more();
+        let deadline = deadline_after(Duration::from_secs(20));
+        let address = tcp.local_addr().expect("it is bound");
+        for connected in [
+            Stream::connect(address, deadline).await,
+            Stream::connect_unix(&path, deadline).await,
+        ] {
+            let error = connected.expect_err("it cannot be waited for");
+            assert!(super::descriptors::is_shortage(&error), "{error}");
+        }
+    });
+}
+
+/// The exchange was cut as if its client had gone.
+#[test]
+fn a_peer_counts_as_there_where_the_system_does_not_watch_the_connection() {
+    on_own_loop(|| async {
+        let (stream, _far) = pair();
+        watch_no_more();
+        let waited = either(stream.peer_gone(), yield_now()).await;
+        assert!(matches!(waited, Either::Second(())));
+    });
 }
 
 #[test]

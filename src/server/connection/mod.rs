@@ -40,6 +40,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use crate::address::ClientAddress;
 use crate::generation::{Generation, Listening, LocalGeneration};
@@ -442,7 +443,10 @@ impl Connection {
         let ready = self.stream.ready(Direction::Read, self.head_deadline);
         match ready.await {
             Ok(()) => Waited::Readable,
-            Err(Elapsed) => Waited::TimedOut,
+            Err(Elapsed) => {
+                tell_if_unwatched(self.head_deadline);
+                Waited::TimedOut
+            }
         }
     }
 
@@ -463,6 +467,9 @@ impl Connection {
             Some(Idle::Readable) => Waited::Readable,
             Some(why @ (Idle::TimedOut | Idle::GivenUp)) => {
                 self.is_given_up = true;
+                if why == Idle::TimedOut {
+                    tell_if_unwatched(deadline.min(self.leave_by()));
+                }
                 self.tell(match why {
                     Idle::GivenUp => "is idle, and given up for another one",
                     _ => "has been idle for too long",
@@ -471,6 +478,21 @@ impl Connection {
             }
             None => Waited::ToEnd,
         }
+    }
+}
+
+/// Tells the operator if the wait for a client ended before its `deadline`: then the system does not watch the
+/// connection, and the client is not late.
+#[cold]
+fn tell_if_unwatched(deadline: Tick) {
+    if runtime::deadline_after(Duration::ZERO) < deadline {
+        diagnostic::error_limited(
+            "unwatched connections",
+            format_args!(
+                "the system does not watch the connection of a client, which is ended: it has no memory left, or \
+                 fs.epoll.max_user_watches allows no more"
+            ),
+        );
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) enum ProxyFault {
     #[error("cannot connect")]
     Connect(#[source] io::Error),
     /// This server's own fault.
-    #[error("this process or the system has no descriptor left for a connection")]
+    #[error("this process or the system has no descriptor or no memory left for a connection")]
     NoDescriptor(#[source] io::Error),
     #[error("it did not take the connection within the timeout")]
     ConnectTimedOut,
