@@ -265,6 +265,10 @@ fn every_verb_arrives_in_the_order_of_the_file() {
     assert!(blog.peer == UpstreamAddress::Ip(([127, 0, 0, 1], 9000).into()));
     assert!(wiki.peer == UpstreamAddress::Localhost { port: 9000 });
     assert!(blog.sendfile && !blog.static_files);
+    let style = blog.files();
+    let fresh = |path: &[u8]| style.cache_control_of(path, "text/css");
+    assert_eq!(fresh(b"a/b.css"), Some("max-age=31536000"));
+    assert_eq!(fresh(b"z/b.css"), Some("no-store"));
     assert!(blog.root.is_absolute() && blog.scripts == [".php", ".phtml", ".html"]);
     assert_eq!(blog.timeout, Duration::from_secs(5));
     assert_eq!(blog.send_files[0].url.as_deref(), Some("/protected"));

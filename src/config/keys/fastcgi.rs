@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::freshness;
 use super::links;
 use super::peer::{self, Absent};
 use super::setting::{Kind, Setting, rows, set, show, walk};
@@ -95,6 +96,18 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
         read: |node, draft| set(&mut draft.fastcgi.static_files, node.boolean()),
         show: |fastcgi| chooses(fastcgi).then(|| fastcgi.static_files.to_string()),
         ..Setting::BLANK
+    },
+    Setting {
+        read: |node, draft| set(&mut draft.fastcgi.cache_control, freshness::cache_control(node)),
+        show: |fastcgi| {
+            chooses(fastcgi).then(|| freshness::show_cache_control(&fastcgi.cache_control))
+        },
+        ..Setting::CACHE_CONTROL
+    },
+    Setting {
+        read: |node, draft| set(&mut draft.fastcgi.expires, freshness::expires(node)),
+        show: |fastcgi| chooses(fastcgi).then(|| freshness::show_expires(&fastcgi.expires)),
+        ..Setting::EXPIRES
     },
     Setting {
         key: "params",
@@ -209,7 +222,14 @@ fn report_no_root(section: &Section<'_>) {
 
 /// Reports the options that choose a script or a file, in a route with one script for everything.
 fn report_pointless(section: &Section<'_>) {
-    for key in ["fallback", "index", "scripts", "static_files"] {
+    for key in [
+        "fallback",
+        "index",
+        "scripts",
+        "static_files",
+        "cache_control",
+        "expires",
+    ] {
         let Some(node) = section.peek(key) else {
             continue;
         };

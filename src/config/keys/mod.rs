@@ -39,6 +39,7 @@ mod error_pages;
 mod exposure;
 mod fastcgi;
 mod files;
+mod freshness;
 mod handler;
 mod headers;
 pub(crate) mod hints;

@@ -66,6 +66,23 @@ impl From<Verb> for Answer {
 /// Keys that several verbs have. Each verb declares the key in its own table, and adds how it reads
 /// and shows it. The documentation has one row for each, so its text names the verbs.
 impl<D, M> Setting<D, M> {
+    pub(super) const CACHE_CONTROL: Self = Self {
+        key: "cache_control",
+        kind: Kind::TEXT_MAP,
+        default: "{}",
+        about: "with `files` and `fastcgi` (files that are no scripts): `Cache-Control` by pattern over the paths",
+        ..Self::BLANK
+    };
+
+    pub(super) const EXPIRES: Self = Self {
+        key: "expires",
+        kind: Kind::TEXT_MAP,
+        default: "{}",
+        about: "with `files` and `fastcgi` (files that are no scripts): how long files are fresh, by pattern or \
+                kind (`html`, `text/html`): \"1y immutable\", \"no-cache\"",
+        ..Self::BLANK
+    };
+
     pub(super) const FALLBACK: Self = Self {
         key: "fallback",
         kind: Kind::Text,

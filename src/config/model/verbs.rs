@@ -273,6 +273,9 @@ pub(crate) struct Fastcgi {
     pub(crate) fallback: Option<String>,
     /// Whether files that are not scripts are sent.
     pub(crate) static_files: bool,
+    /// `Cache-Control` of the files that are not scripts, as in [`Files`].
+    pub(crate) cache_control: Vec<CacheControl>,
+    pub(crate) expires: Vec<Expiry>,
     /// Further parameters, or parameters in place of ours.
     pub(crate) params: Vec<(String, String)>,
     /// The time to connect, to the end of the header section, and between two reads: 504.
@@ -315,6 +318,8 @@ impl Fastcgi {
             scripts: vec![".php".to_owned()],
             fallback: None,
             static_files: true,
+            cache_control: Vec::new(),
+            expires: Vec::new(),
             params: Vec::new(),
             timeout: Duration::from_secs(60),
             stream: false,
@@ -344,6 +349,8 @@ impl Fastcgi {
         let index = names.filter(|name| self.may_be_sent(name.as_bytes()));
         Files {
             index: index.cloned().collect(),
+            cache_control: self.cache_control.clone(),
+            expires: self.expires.clone(),
             types: self.types.clone(),
             compression: self.compression.clone(),
             may_label_codings: self.may_label_codings,
