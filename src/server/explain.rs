@@ -13,9 +13,11 @@ mod exposed;
 mod facts;
 mod parts;
 mod rate;
+mod sent_scripts;
 mod session;
 mod siblings;
 mod stream;
+mod suspect;
 mod tracing;
 
 use std::net::{IpAddr, SocketAddr};

@@ -98,7 +98,12 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
         ..Setting::BLANK
     },
     Setting {
-        read: |node, draft| set(&mut draft.fastcgi.cache_control, freshness::cache_control(node)),
+        read: |node, draft| {
+            set(
+                &mut draft.fastcgi.cache_control,
+                freshness::cache_control(node),
+            )
+        },
         show: |fastcgi| {
             chooses(fastcgi).then(|| freshness::show_cache_control(&fastcgi.cache_control))
         },
@@ -278,6 +283,17 @@ fn fallback_script(text: &Text<'_>, fastcgi: &Fastcgi, root: Option<&Path>) -> O
         text.node.cx.report(error.help(help.to_owned()));
         None
     };
+    if let Some((path, _)) = name
+        .split_once('?')
+        .filter(|(path, _)| fastcgi.is_script(path.as_bytes()))
+    {
+        return refuse(
+            format!("`{name}` is not the name of a script, which has no query"),
+            &format!(
+                "write \"{path}\": the query of the request reaches the script by itself, its path as REQUEST_URI"
+            ),
+        );
+    }
     if !fastcgi.is_script(name.as_bytes()) {
         return refuse(
             format!(

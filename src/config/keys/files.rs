@@ -10,7 +10,7 @@ use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys, index_names};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
-use crate::config::model::{ArchiveForm, Files, RequestText, Route, Verb};
+use crate::config::model::{ArchiveForm, Files, RequestText, Route, Verb, is_php_source};
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::directory;
 use crate::config::tree::section::Section;
@@ -169,7 +169,12 @@ const SETTINGS: &[Setting<Draft>] = &[
         ..Setting::BLANK
     },
     Setting {
-        read: |node, draft| set(&mut draft.files.cache_control, freshness::cache_control(node)),
+        read: |node, draft| {
+            set(
+                &mut draft.files.cache_control,
+                freshness::cache_control(node),
+            )
+        },
         show: |draft| Some(freshness::show_cache_control(&draft.files.cache_control)),
         ..Setting::CACHE_CONTROL
     },
@@ -203,6 +208,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
     report_two_ways(section, &draft.files);
     report_archive_in_vain(section, &draft.files);
     warn_of_absent_fallback(section, &draft.files);
+    warn_of_scripts(section);
     walked.took("files").then_some(Answer {
         verb: Verb::Files(draft.files),
         strip_prefix: draft.strip_prefix,
@@ -331,6 +337,32 @@ fn report_two_ways(section: &Section<'_>, files: &Files) {
             section.report(error.help(help.to_owned()));
         }
     }
+}
+
+/// Warns of a script of PHP that is to answer: its source is sent.
+fn warn_of_scripts(section: &Section<'_>) {
+    let keys = ["index", "try", "fallback"].into_iter();
+    let values = keys.filter_map(|key| section.peek(key));
+    let values = values.flat_map(Node::one_or_more);
+    let mut names = values.filter_map(|node| {
+        // Behind a `?` no file is named, but the recipes of other servers have a query here.
+        let name = node.value.get_ref().as_str()?.split('?').next()?;
+        is_php_source(name.as_bytes()).then_some((node, name))
+    });
+    let Some((node, script)) = names.next() else {
+        return;
+    };
+    let root = section
+        .peek("files")
+        .and_then(|node| node.value.get_ref().as_str());
+    let message = format!("`{script}` is sent as text: `files` runs no scripts");
+    let help = format!(
+        "in place of `files`, `try` and `index` write fastcgi = \"unix:/run/php/php-fpm.sock\", root = {}, \
+         fallback = \"index.php\"; files that are no scripts are sent there, too",
+        written::string(root.unwrap_or("DIR"))
+    );
+    let warning = Diagnostic::warning(message).at(node.spot(), "");
+    section.report(warning.help(help));
 }
 
 /// Warns of a fallback that is not there: the route answers 404 in its place.

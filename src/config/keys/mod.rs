@@ -63,6 +63,7 @@ mod respond;
 mod rewrite;
 mod roots;
 pub(crate) mod route;
+mod route_hints;
 pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod setting;

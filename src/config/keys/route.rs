@@ -9,6 +9,7 @@ use super::level::Level;
 use super::own::{self, show_own};
 use super::refine::{refine, settings, show_policy};
 use super::rewrite;
+use super::route_hints;
 use super::setting::{Row, Table, rows};
 use super::verb::{Answer, Own, VerbKeys};
 use super::{cgi, fastcgi, files, handler, proxy, ready, redirect, respond, switch};
@@ -240,8 +241,9 @@ fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>], section: &Section<'_>) {
 fn report_unknown(section: &Section<'_>, verb: &VerbKeys) {
     for key in section.unknown() {
         let owners = owners(key.name);
+        let hint = route_hints::hint(verb.key, key.name).map(str::to_owned);
         if owners.is_empty() {
-            section.report_unknown(&key, None);
+            section.report_unknown(&key, hint);
             continue;
         }
         let owners = alternatives(owners.iter().map(|owner| format!("`{owner}`")));
@@ -249,7 +251,8 @@ fn report_unknown(section: &Section<'_>, verb: &VerbKeys) {
             "`{}` belongs to {owners}, and this route has `{}`",
             key.name, verb.key
         );
-        key.cx.report(Diagnostic::error(message).at(key.spot(), ""));
+        key.cx
+            .report(Diagnostic::error(message).at(key.spot(), "").help(hint));
     }
 }
 

@@ -79,6 +79,6 @@ pub(crate) use upstream::{
 };
 pub(crate) use verbs::{
     CacheControl, CertificateFact, Cgi, DEFAULT_CODE_TIMEOUT, Fastcgi, Files, HostField,
-    PluginRoute, Proxy, Ready, Redirect, Respond, SendDirectory, Verb,
+    PluginRoute, Proxy, Ready, Redirect, Respond, SendDirectory, Verb, is_php_source,
 };
 pub(crate) use when::{Condition, ValuePattern, Wanted, When};

@@ -249,6 +249,11 @@ const PHP_SOURCES: [&str; 8] = [
     ".php", ".php3", ".php4", ".php5", ".php7", ".php8", ".phtml", ".phar",
 ];
 
+/// Whether the name of the file at `path` is one of PHP's scripts.
+pub(crate) fn is_php_source(path: &[u8]) -> bool {
+    PHP_SOURCES.iter().any(|suffix| ends_in(path, suffix))
+}
+
 /// Whether `path` ends in `suffix`; the case of letters does not count.
 fn ends_in(path: &[u8], suffix: &str) -> bool {
     let start = path.len().checked_sub(suffix.len());
@@ -340,7 +345,7 @@ impl Fastcgi {
     /// Whether the file at `path` may be sent, as far as its name says: it is no script, and not the
     /// source of one that other routes run, or that an operator has forgotten to name in `scripts`.
     pub(crate) fn may_be_sent(&self, path: &[u8]) -> bool {
-        !self.is_script(path) && !PHP_SOURCES.iter().any(|suffix| ends_in(path, suffix))
+        !self.is_script(path) && !is_php_source(path)
     }
 
     /// The options of `files` for the files that may be sent.

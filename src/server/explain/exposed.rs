@@ -2,72 +2,38 @@
 //!
 //! Each such file beneath the root of a route is asked for, as a client would that has proved nothing. So whatever
 //! refuses it counts: another route, `deny`, `auth`, a name that is hidden.
+//!
+//! The scripts of `fastcgi` routes are looked for in the same way, see [`super::sent_scripts`].
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::net::IpAddr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::facts::Facts;
-use super::{Buckets, Explanation, explain};
-use crate::config::model::{
-    Auth, Config, LogDestination, PatternSegment, Policy, Route, RoutePattern, Server, Tls, Verb,
-};
-use crate::control::question::Question;
+use super::sent_scripts::SentScripts;
+use super::suspect::{Suspect, Use, sending_routes};
+use super::{Buckets, explain};
+use crate::config::model::{Auth, Config, LogDestination, Policy, Server, Tls};
 use crate::generation::Generation;
-use crate::http::method::Method;
-use crate::http::path::encode_path;
-use crate::http::status::Status;
 
-/// An address of no client (RFC 5737): the client that asks is none of those that `allow` names.
-const STRANGER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
-
-/// What a file of the server is for.
-#[derive(Clone, Copy)]
-enum Use {
-    Configuration,
-    Key,
-    Passwords,
-    AccessLog,
-}
-
-impl fmt::Display for Use {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Configuration => "a file of the configuration",
-            Self::Key => "a private key of `tls`",
-            Self::Passwords => "the passwords of `auth`",
-            Self::AccessLog => "an access log",
-        })
-    }
-}
-
-/// A file of the server that a route may send, and how a client would ask for it.
-struct Suspect<'c> {
-    route: &'c Route,
-    /// The root of the route, as the configuration has it.
-    root: PathBuf,
-    /// The one path of the file, which is a regular file.
-    file: PathBuf,
-    used: Use,
-    question: Question,
-}
-
-/// Returns a warning for each file of the server that a route of `config` sends to a client that has proved nothing.
-/// `files` are those that the configuration was read from, `generation` is made of it.
+/// Returns a warning for each file of the server, and for each route with scripts, that a route of `config` sends to
+/// a client that has proved nothing. `files` are those that the configuration was read from, `generation` is made of
+/// it.
 pub(crate) fn exposed_files(
     config: &Config,
     files: &[PathBuf],
     generation: &Arc<Generation>,
 ) -> Vec<String> {
     let own = own_files(config, files);
+    let mut scripts = SentScripts::of(config);
     let servers = config.servers.iter();
-    let suspects: Vec<Suspect<'_>> = servers
-        .filter(|server| !demands_certificate(server))
-        .flat_map(|server| suspects(server, &own))
-        .collect();
+    let open = servers.filter(|server| !demands_certificate(server));
+    let mut suspects = Vec::new();
+    for server in open {
+        for site in sending_routes(server) {
+            suspects.extend(site.suspects(&own));
+            suspects.extend(scripts.suspects(&site));
+        }
+    }
     if suspects.is_empty() {
         return Vec::new();
     }
@@ -76,37 +42,14 @@ pub(crate) fn exposed_files(
     let answers = explain(generation, questions.collect(), Buckets::Full).unwrap_or_default();
     let exposed = suspects.iter().zip(&answers);
     let exposed = exposed.filter(|(suspect, answer)| suspect.is_sent(answer));
-    let lines: BTreeSet<String> = exposed.map(|(suspect, _)| suspect.warning()).collect();
-    lines.into_iter().collect()
-}
-
-impl Suspect<'_> {
-    /// Whether the answer is the file itself.
-    fn is_sent(&self, answer: &Result<Explanation, String>) -> bool {
-        let Ok(Explanation::Request(answer)) = answer else {
-            return false;
-        };
-        let is_sent = |facts: &Facts| facts.status == Status::OK;
-        let is_file = |sent: &PathBuf| sent.canonicalize().is_ok_and(|sent| sent == self.file);
-        answer.route.as_ref() == Some(&self.route.pattern)
-            && answer.answer.as_ref().is_some_and(is_sent)
-            && answer.path.as_ref().is_some_and(is_file)
-    }
-
-    fn warning(&self) -> String {
-        let (route, used, target) = (self.route, self.used, &self.question.target);
-        let path = self
-            .file
-            .strip_prefix(self.root.canonicalize().unwrap_or_default());
-        // `files = "."` would leave a `.` in the middle of the path.
-        let root: PathBuf = self.root.components().collect();
-        let shown = root.join(path.unwrap_or(&self.file));
-        format!(
-            "{route} sends `{}`, {used}, to every client that asks for {target}; give the route another root, or \
-             refuse the path by a route of its own: \"= {target}\" = {{ respond = \"\", status = 404 }}",
-            shown.display()
-        )
-    }
+    let exposed = exposed.map(|(suspect, _)| suspect);
+    let (sent_scripts, sent): (Vec<&Suspect<'_>>, Vec<&Suspect<'_>>) =
+        exposed.partition(|suspect| matches!(suspect.used, Use::Script));
+    let lines: BTreeSet<String> = sent.into_iter().map(Suspect::warning).collect();
+    lines
+        .into_iter()
+        .chain(scripts.warnings(&sent_scripts))
+        .collect()
 }
 
 /// The files that no client should have: those that `config` names, and those that it was read from.
@@ -164,68 +107,6 @@ fn demands_certificate(server: &Server) -> bool {
     clients.is_some_and(|clients| clients.is_required)
 }
 
-/// Those of the files `own` that stand beneath the roots of the routes of `server`.
-fn suspects<'c>(server: &'c Server, own: &[(PathBuf, Use)]) -> Vec<Suspect<'c>> {
-    let mut suspects = Vec::new();
-    for route in &server.routes {
-        let root = match &route.verb {
-            Verb::Files(files) => files.root.clone(),
-            Verb::Fastcgi(fastcgi) if fastcgi.static_files => fastcgi.files().root,
-            _ => continue,
-        };
-        let (Ok(real), Some(prefix)) = (root.canonicalize(), prefix(route)) else {
-            continue;
-        };
-        for (file, used) in own {
-            let Ok(beneath) = file.strip_prefix(&real) else {
-                continue;
-            };
-            let path = encode_path(beneath.as_os_str().as_bytes());
-            suspects.push(Suspect {
-                route,
-                root: root.clone(),
-                file: file.clone(),
-                used: *used,
-                question: question(server, format!("{prefix}/{path}")),
-            });
-        }
-    }
-    suspects
-}
-
-/// What stands before the path of a file, beneath the root, in the path of a request; `None`: it has parameters.
-fn prefix(route: &Route) -> Option<String> {
-    if !route.strip_prefix {
-        return Some(String::new());
-    }
-    let mut segments = route.pattern.segments.iter();
-    if !segments.all(|segment| matches!(segment, PatternSegment::Static(_))) {
-        return None;
-    }
-    let path = RoutePattern {
-        method: None,
-        exact: false,
-        ..route.pattern.clone()
-    };
-    Some(path.to_string().trim_end_matches('/').to_owned())
-}
-
-/// GET for `target` at a listener of `server`, without any field.
-fn question(server: &Server, target: String) -> Question {
-    let host = server.hosts.first().map(ToString::to_string);
-    Question {
-        method: Method::Get,
-        target,
-        host: host.map_or("localhost".to_owned(), |host| host.replace('*', "www")),
-        port: None,
-        scheme: None,
-        listener: server.listen.first().map(ToString::to_string),
-        fields: Vec::new(),
-        client: STRANGER,
-        has_certificate: false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,6 +121,16 @@ mod tests {
     /// The paths beneath the configuration's directory that are warned of, with these settings of the server.
     fn exposed(settings: &str) -> Vec<String> {
         let directory = TemporaryDirectory::new("exposed");
+        let start = format!("`{}/", directory.path().display());
+        let path = |line: &String| {
+            let (_, rest) = line.split_once(&start).expect("the file is named");
+            rest.split('`').next().unwrap_or_default().to_owned()
+        };
+        warnings(&directory, settings).iter().map(path).collect()
+    }
+
+    /// The warnings of a server with these settings, whose files stand in `directory`.
+    fn warnings(directory: &TemporaryDirectory, settings: &str) -> Vec<String> {
         let fixture = |name: &str| {
             let root = env!("CARGO_MANIFEST_DIR");
             std::fs::read(format!("{root}/tests/fixtures/tls/{name}")).expect("a fixture")
@@ -262,13 +153,7 @@ mod tests {
         let checked = config::load(&file, surroundings, Strictness::Lenient);
         let prepared = prepare(checked, &handlers, None).expect("a good configuration");
         let loaded = prepared.loaded;
-        let lines = exposed_files(&loaded.config, &loaded.files, &prepared.generation);
-        let start = format!("sends `{}/", directory.path().display());
-        let path = |line: &String| {
-            let (_, rest) = line.split_once(&start).expect("the file is named");
-            rest.split('`').next().unwrap_or_default().to_owned()
-        };
-        lines.iter().map(path).collect()
+        exposed_files(&loaded.config, &loaded.files, &prepared.generation)
     }
 
     /// All of them were sent, and nothing was said of it.
@@ -300,6 +185,64 @@ mod tests {
         ] {
             let found = exposed(&format!("[server.routes]\n{guarded}{routes}"));
             assert_eq!(found, expected, "{routes}");
+        }
+    }
+
+    /// `"/wp-content" = { files = "wp" }` beside the `fastcgi` route sent the sources of all plugins.
+    #[test]
+    fn scripts_that_a_route_sends_as_text_are_told() {
+        const PHP: &str = "'/' = { fastcgi = '127.0.0.1:9000', root = 'wp' }";
+        for (routes, expected) in [
+            (
+                "'/wp-content' = { files = 'wp', expires = { css = '1y' } }",
+                Some("wp/wp-content/a.php` and 1 more as text"),
+            ),
+            (
+                "'/c' = { files = 'wp/wp-content', strip_prefix = true }",
+                Some("wp/wp-content/a.php` and 1 more as text"),
+            ),
+            (
+                "'/all' = { files = '.', strip_prefix = true, allow = '127.0.0.1' }",
+                None,
+            ),
+            (
+                "'= /wp-content/a.php' = { files = 'wp' }",
+                Some("wp/wp-content/a.php` as text"),
+            ),
+            ("'/wp-content/css' = { files = 'wp' }", None),
+            (
+                "'/x' = { fastcgi = '127.0.0.1:9000', root = 'wp', scripts = '.py' }",
+                None,
+            ),
+            ("'/other' = { files = 'other', strip_prefix = true }", None),
+        ] {
+            let directory = TemporaryDirectory::new("sent-scripts");
+            for file in [
+                "wp/wp-content/a.php",
+                "wp/wp-content/p/b.PHP",
+                "wp/wp-content/.c.php",
+                "wp/wp-content/css/a.css",
+                "wp/d.php",
+                "other/e.php",
+            ] {
+                directory.write(file, b"<?php");
+            }
+            let found = warnings(&directory, &format!("[server.routes]\n{PHP}\n{routes}"));
+            let of_scripts: Vec<&String> = found
+                .iter()
+                .filter(|line| line.contains("the source of"))
+                .collect();
+            assert_eq!(
+                of_scripts.len(),
+                usize::from(expected.is_some()),
+                "{routes}: {found:?}"
+            );
+            if let (Some(expected), [line]) = (expected, &of_scripts[..]) {
+                assert!(
+                    line.contains(expected) && line.contains("and route `/"),
+                    "{line}"
+                );
+            }
         }
     }
 }
