@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Status: 404 Not Found        what becomes the status line; 200 where it is left out
-//! Content-Type: text/html      what goes to the client as it is
+//! Content-Type: text/html      what goes to the client as it is; it may be left out
 //! Content-Length: 612          what is taken at its word, and the server's to say
 //!                              (lines end in CRLF or in LF alone)
 //! <p>content
@@ -10,7 +10,8 @@
 //!
 //! No I/O: octets in, as they come, and a head or a fault out. Output that could be read in two
 //! ways, or could add a line to what goes to the client, is a fault. The response is then 502,
-//! never a split one.
+//! never a split one. So is a section without any field of a response: text that was printed without
+//! a header section, such as PHP's `Warning: …`, may look like field lines.
 
 use memchr::memchr;
 
@@ -80,8 +81,10 @@ pub(crate) enum ScriptError {
     InvalidLength(String),
     #[error("its Location {0:?} is no target")]
     InvalidLocation(String),
-    #[error("its header section has neither Content-Type nor Location nor Status")]
-    NoScriptField,
+    #[error(
+        "its header section has no field of a response: neither Content-Type nor Location nor Status, nor another one"
+    )]
+    NoResponseField,
 }
 
 impl HeaderSection {
@@ -156,8 +159,14 @@ fn answer(mut fields: FieldList, content: Vec<u8>) -> Result<ScriptAnswer, Scrip
     let length = take_only(&mut fields, "Content-Length")?;
     let length = length.map(|value| parse_length(&value)).transpose()?;
     let location = only(&fields, "Location")?.map(<[u8]>::to_vec);
-    if status.is_none() && location.is_none() && only(&fields, "Content-Type")?.is_none() {
-        return Err(ScriptError::NoScriptField);
+    let content_type = only(&fields, "Content-Type")?;
+    let says_no_type = content_type.is_some_and(<[u8]>::is_empty);
+    if status.is_none() && !fields.iter().any(|line| is_of_response(&line.name)) {
+        return Err(ScriptError::NoResponseField);
+    }
+    // RFC 3875 §6.3.1: if the script gives no type, the server does not guess one. No type is not the empty one.
+    if says_no_type {
+        fields.retain(|line| !line.is_named("Content-Type"));
     }
     // Removes fields that every response of this server has, and those of the connection and the
     // framing.
@@ -178,6 +187,36 @@ fn answer(mut fields: FieldList, content: Vec<u8>) -> Result<ScriptAnswer, Scrip
         length,
         content,
     }))
+}
+
+/// Whether scripts give a field of that name with their responses. `Warning` is left out: the messages of PHP begin
+/// so.
+fn is_of_response(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "Location",
+        "Set-Cookie",
+        "Cache-Control",
+        "Expires",
+        "Pragma",
+        "ETag",
+        "Last-Modified",
+        "Vary",
+        "Link",
+        "Refresh",
+        "Retry-After",
+        "Allow",
+        "WWW-Authenticate",
+        "Accept-Ranges",
+        "Referrer-Policy",
+        "Permissions-Policy",
+        "Strict-Transport-Security",
+    ];
+    const PREFIXES: &[&str] = &["X-", "Content-", "Access-Control-", "Cross-Origin-"];
+    let begins_with = |prefix: &&str| {
+        let start = name.get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    PREFIXES.iter().any(begins_with) || NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Whether a `Location` is a path of this server. `//host/path` is another server's (RFC 3986
@@ -297,6 +336,10 @@ mod tests {
             ),
             ("Status: 200\nX: \u{e9}\t.\n\n", "200 [X: \u{e9}\t.;] - "),
             ("Status: 200\nX:\n\n", "200 [X: ;] - "),
+            // PHP with `default_mimetype = ""`, and `header('Content-Type:')`.
+            ("X-Powered-By: PHP/8.2\n\nhi", "200 [X-Powered-By: PHP/8.2;] - hi"),
+            ("set-cookie: a=b\n\nhi", "200 [set-cookie: a=b;] - hi"),
+            ("Content-Type:\nX: y\n\nhi", "200 [X: y;] - hi"),
             (
                 "Status: 200\nConnection: close\nkeep-alive: 1\nTransfer-Encoding: chunked\nTE: x\nTrailer: x\nUpgrade: x\nProxy-Connection: x\nProxy-Authenticate: x\nDate: x\nServer: x\nX: y\nProxy-Status: x\n\n",
                 "200 [X: y;Proxy-Status: x;] - ",
@@ -333,8 +376,10 @@ mod tests {
         use ScriptError::*;
         let no_field_line = |line: &str| NoFieldLine(line.to_owned());
         for (output, expected) in [
-            ("\n", NoScriptField),
-            ("X: y\n\n", NoScriptField),
+            ("\n", NoResponseField),
+            ("X: y\n\n", NoResponseField),
+            ("Dear: reader\n\n", NoResponseField),
+            ("Warning: Undefined variable $a\n\n", NoResponseField),
             (
                 "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\n",
                 NonParsedHeaders,
