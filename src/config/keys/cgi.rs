@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::links;
+use super::script_variables::warn_of_variable;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys, script_name};
 use crate::config::complaint::diagnostic::Diagnostic;
@@ -160,7 +161,9 @@ fn environment(node: Node<'_>) -> Option<Vec<(String, String)>> {
     let section = node.section("`environment`", Some(help))?;
     let entry = |(key, value): (Key<'_>, Node<'_>)| {
         let name = key.parse(parse_variable_name)?;
-        Some((name, value.text()?.parse(parse_variable_value)?))
+        let text = value.text()?;
+        warn_of_variable("environment", &name, &text);
+        Some((name, text.parse(parse_variable_value)?))
     };
     Some(section.entries().into_iter().filter_map(entry).collect())
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::freshness;
 use super::links;
 use super::peer::{self, Absent};
+use super::script_variables::warn_of_variable;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys, index_names, script_name};
 use crate::address::UpstreamAddress;
@@ -395,7 +396,9 @@ fn params(node: Node<'_>) -> Option<Vec<(String, String)>> {
     let section = node.section("`params`", Some(help))?;
     let entry = |(key, value): (Key<'_>, Node<'_>)| {
         let name = key.parse(parse_parameter_name)?;
-        Some((name, value.text()?.value))
+        let text = value.text()?;
+        warn_of_variable("params", &name, &text);
+        Some((name, text.value))
     };
     Some(section.entries().into_iter().filter_map(entry).collect())
 }

@@ -64,6 +64,7 @@ mod rewrite;
 mod roots;
 pub(crate) mod route;
 mod route_hints;
+mod script_variables;
 pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod setting;

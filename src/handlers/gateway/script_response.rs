@@ -337,7 +337,10 @@ mod tests {
             ("Status: 200\nX: \u{e9}\t.\n\n", "200 [X: \u{e9}\t.;] - "),
             ("Status: 200\nX:\n\n", "200 [X: ;] - "),
             // PHP with `default_mimetype = ""`, and `header('Content-Type:')`.
-            ("X-Powered-By: PHP/8.2\n\nhi", "200 [X-Powered-By: PHP/8.2;] - hi"),
+            (
+                "X-Powered-By: PHP/8.2\n\nhi",
+                "200 [X-Powered-By: PHP/8.2;] - hi",
+            ),
             ("set-cookie: a=b\n\nhi", "200 [set-cookie: a=b;] - hi"),
             ("Content-Type:\nX: y\n\nhi", "200 [X: y;] - hi"),
             (
