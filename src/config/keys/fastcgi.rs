@@ -189,6 +189,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
     if section.has("script") {
         report_pointless(section);
     }
+    freshness::warn_of_vain_keys(section, &root);
     let known_root = walked.took("root").then_some(&*root);
     let fallback = section.peek("fallback").and_then(Node::text);
     fastcgi.fallback = fallback.and_then(|text| fallback_script(&text, &fastcgi, known_root));

@@ -209,6 +209,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
     report_archive_in_vain(section, &draft.files);
     warn_of_absent_fallback(section, &draft.files);
     warn_of_scripts(section);
+    freshness::warn_of_vain_keys(section, &draft.files.root);
     walked.took("files").then_some(Answer {
         verb: Verb::Files(draft.files),
         strip_prefix: draft.strip_prefix,

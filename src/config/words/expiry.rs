@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::file_key::refuse_other_syntax;
 use super::units::parse_lifetime;
-use super::values::parse_file_pattern;
+use super::values::{parse_field_value, parse_file_pattern};
 use crate::config::complaint::fault::Fault;
 use crate::config::model::FileClass;
 use crate::http::fields::is_token;
@@ -69,6 +70,24 @@ pub(crate) fn parse_expiry(text: &str) -> Result<String, Fault> {
     Ok(members.join(", "))
 }
 
+/// Reads a value of `Cache-Control`. A time as in `expires` is refused: it would be a directive that no cache knows.
+pub(crate) fn parse_cache_control(text: &str) -> Result<String, Fault> {
+    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return parse_field_value(text);
+    }
+    let message = format!(
+        "`{}` is no directive of `Cache-Control`",
+        text.escape_debug()
+    );
+    let help = match parse_expiry(text) {
+        Ok(value) => format!(
+            "write \"{value}\", or have `expires` in place of `cache_control`, which takes times"
+        ),
+        Err(_) => "write \"max-age=3600\", in seconds".to_owned(),
+    };
+    Err(Fault::new(0..text.len(), message).help(help))
+}
+
 /// The directive that says the opposite.
 fn contradicted(directive: &str) -> Option<&'static str> {
     match directive {
@@ -126,11 +145,22 @@ const TYPES: &[&str] = &[
     "video",
 ];
 
+/// The type that a media type in a key begins with: `text` for `text/html` and `text/*`.
+pub(crate) fn media_type_of(key: &str) -> Option<&str> {
+    let (kind, _) = key.split_once('/')?;
+    is_type(kind).then_some(kind)
+}
+
+/// Whether media types begin with `text`.
+pub(crate) fn is_type(text: &str) -> bool {
+    TYPES.iter().any(|known| known.eq_ignore_ascii_case(text))
+}
+
 /// Reads which files are meant: the name of a kind, a media type, or a pattern over their paths.
 pub(crate) fn parse_file_class(key: &str) -> Result<FileClass, Fault> {
+    refuse_other_syntax(key)?;
     // A star is of tokens too, but here it makes a pattern.
     let is_name = |text: &str| is_token(text.as_bytes()) && !text.contains('*');
-    let is_type = |text: &str| TYPES.iter().any(|known| known.eq_ignore_ascii_case(text));
     // As in `types`, an extension may be written with its dot.
     let bare = key.strip_prefix('.').unwrap_or(key);
     match key.split_once('/') {
@@ -181,6 +211,22 @@ mod tests {
         ] {
             let fault = parse_expiry(text).expect_err(text);
             assert_eq!(fault.range, place, "{text}: {}", fault.message);
+        }
+    }
+
+    #[test]
+    fn a_time_is_no_directive_of_cache_control() {
+        assert_eq!(parse_cache_control("max-age=5").as_deref(), Ok("max-age=5"));
+        for (text, help) in [
+            ("30d", "write \"max-age=2592000\", or"),
+            ("1y immutable", "write \"max-age=31536000, immutable\", or"),
+            ("3600", "write \"max-age=3600\""),
+        ] {
+            let fault = parse_cache_control(text).expect_err(text);
+            assert!(
+                fault.help.is_some_and(|found| found.starts_with(help)),
+                "{text}"
+            );
         }
     }
 

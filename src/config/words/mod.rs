@@ -7,6 +7,7 @@ pub(crate) mod account;
 pub(crate) mod address;
 pub(crate) mod balance;
 pub(crate) mod expiry;
+pub(crate) mod file_key;
 pub(crate) mod forward;
 pub(crate) mod log_format;
 pub(crate) mod method;

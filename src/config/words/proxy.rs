@@ -52,6 +52,20 @@ pub(crate) fn parse_protocol(text: &str) -> Result<String, Fault> {
         return Err(Fault::new(whole, message).help("write upgrade = [\"websocket\"]"));
     }
     let lower = text.to_ascii_lowercase();
+    // What other servers have in this place: the field's name, its variable, the scheme of URLs.
+    if matches!(
+        &*lower,
+        "upgrade" | "ws" | "wss" | "websockets" | "true" | "on" | "yes"
+    ) || text.contains('$')
+    {
+        let message = format!(
+            "`{}` is not the name of a protocol that a request asks for",
+            text.escape_debug()
+        );
+        return Err(Fault::new(whole, message).help(
+            "leave `upgrade` out: WebSockets pass by themselves, as with upgrade = [\"websocket\"]",
+        ));
+    }
     // A draft of a version has a number behind its name: `h3-29`.
     let stem = lower.split(['/', '-']).next().unwrap_or_default();
     if matches!(stem, "h2c" | "h2" | "h3" | "http" | "tls") {
@@ -101,6 +115,10 @@ mod tests {
             ("", 0..0, "not the name"),
             ("a b", 0..3, "not the name"),
             ("a/", 0..2, "not the name"),
+            ("Upgrade", 0..7, "not the name"),
+            ("ws", 0..2, "not the name"),
+            ("websockets", 0..10, "not the name"),
+            ("$http_upgrade", 0..13, "not the name"),
             ("h2c", 0..3, "never passed on"),
             ("HTTP/2.0", 0..8, "never passed on"),
             ("h3", 0..2, "never passed on"),

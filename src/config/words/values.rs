@@ -14,6 +14,15 @@ pub(crate) fn parse_index_name(name: &str) -> Result<String, Fault> {
             0..name.len(),
             format!("`{name}` is not the name of a file"),
         )),
+        _ if is_list_of_names(name) => {
+            let names = name.split([',', ' ']).filter(|part| !part.is_empty());
+            let names: Vec<String> = names.map(|part| format!("\"{part}\"")).collect();
+            let fault = Fault::new(
+                0..name.len(),
+                format!("`{name}` is several names in one text"),
+            );
+            Err(fault.help(format!("write [{}]", names.join(", "))))
+        }
         _ => match name.find(['/', '\0']) {
             Some(at) => Err(Fault::new(
                 at..at + 1,
@@ -22,6 +31,18 @@ pub(crate) fn parse_index_name(name: &str) -> Result<String, Fault> {
             None => Ok(name.to_owned()),
         },
     }
+}
+
+/// Whether this is the list of another server, `index.html index.htm`: names with blanks or commas between them. A
+/// name may have a blank, but then not every part has an extension.
+fn is_list_of_names(text: &str) -> bool {
+    let mut parts = text.split([',', ' ']).filter(|part| !part.is_empty());
+    let is_name = |part: &str| {
+        part.rsplit_once('.').is_some_and(|(name, end)| {
+            !name.is_empty() && end.starts_with(|c: char| c.is_ascii_alphabetic())
+        })
+    };
+    text.contains([',', ' ']) && parts.clone().count() > 1 && parts.all(is_name)
 }
 
 /// Reads the path of a script, relative to the root of its route. A slash at its start means the root.
@@ -160,6 +181,7 @@ mod tests {
     fn takes_values_as_they_are() {
         let cases: &[(Parser, &str)] = &[
             (parse_index_name, "index.html"),
+            (parse_index_name, "my index, v1.html"),
             (parse_script_name, "app.fcgi"),
             (parse_script_name, "bin/.app"),
             (file_pattern, "*.css"),
@@ -185,6 +207,8 @@ mod tests {
             (parse_index_name, "", 0..0),
             (parse_index_name, "..", 0..2),
             (parse_index_name, "a/b", 1..2),
+            (parse_index_name, "index.html index.htm", 0..20),
+            (parse_index_name, "index.html, index.htm", 0..21),
             (parse_index_name, "a\0", 1..2),
             (parse_script_name, "/", 0..1),
             (parse_script_name, "a\0", 1..2),

@@ -19,7 +19,7 @@ use super::{condition, format};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::keys::setting::{Kind, Setting, Table, rows, set, show, walk};
 use crate::config::model::{AccessLog, Log, LogDestination, WHOLE_SAMPLE};
-use crate::config::tree::node::Node;
+use crate::config::tree::node::{Node, Text};
 use crate::config::tree::paths::{beside, is_one_file};
 use crate::config::words::written;
 
@@ -107,17 +107,20 @@ fn several(node: Node<'_>) -> Option<Vec<AccessLog>> {
         let mut section = node.section("`[[log.access]]`", Some(help.to_owned()))?;
         let mut log = AccessLog::at(LogDestination::StandardOutput);
         let walked = walk(&mut section, SETTINGS, &mut log);
+        let has_place = !walked.misread(&section, "path");
         section.close();
         is_sound &= walked.is_sound();
         let mut others = logs.iter();
-        if others.any(|other| is_same_place(&other.destination, &log.destination)) {
+        if has_place && others.any(|other| is_same_place(&other.destination, &log.destination)) {
             let message = "two access logs have the same `path`, and their lines would mix";
             let help = "give each a file of its own".to_owned();
             node.cx
                 .report(Diagnostic::error(message).at(node.spot(), "").help(help));
             is_sound = false;
         }
-        logs.push(log);
+        if has_place {
+            logs.push(log);
+        }
     }
     is_sound.then_some(logs)
 }
@@ -142,8 +145,74 @@ fn destination(node: Node<'_>) -> Option<LogDestination> {
             node.cx.report(error.at(node.spot(), "").help(help));
             None
         }
-        path => file(node, beside(node.cx.source, Path::new(path))),
+        path => match no_file(node.name, path) {
+            Some((message, help)) => {
+                let error = Diagnostic::error(message).at(node.spot(), "");
+                node.cx.report(error.help(help));
+                None
+            }
+            None => {
+                warn_of_braces(&text);
+                file(node, beside(node.cx.source, Path::new(path)))
+            }
+        },
     }
+}
+
+/// Why a path is none: other servers say by this word that there is no log, or where it goes. With what to write.
+fn no_file(key: &str, path: &str) -> Option<(String, String)> {
+    const OFF: &[&str] = &["off", "no", "none", "false", "disabled", "discard", "null"];
+    let is_one_of = |words: &[&str]| words.iter().any(|word| path.eq_ignore_ascii_case(word));
+    let help = if is_one_of(OFF) && key == "path" {
+        "leave this log out; access = false is no access log at all"
+    } else if is_one_of(OFF) {
+        "write access = false for no access log"
+    } else if is_one_of(&["stdout", "stderr", "console"]) {
+        "write \"-\" for standard output"
+    } else if path.starts_with("syslog:") || path == "syslog" || path == "journald" {
+        "write \"-\" for standard output, which the service manager or `| logger` takes on"
+    } else if path.starts_with('|') {
+        "write \"-\" for standard output, and pass that on to the program"
+    } else {
+        return None;
+    };
+    let message = format!("`{}` would be the name of a file", path.escape_debug());
+    Some((
+        message,
+        format!("{help}; for a file write \"./{}\"", path.escape_debug()),
+    ))
+}
+
+/// Warns of a variable in the name of the file, which is the same for all requests.
+fn warn_of_braces(text: &Text<'_>) {
+    let value = &*text.value;
+    let open = value.find(['{', '$']);
+    let Some(at) = open.filter(|at| value[*at..].starts_with('$') || value[*at..].contains('}'))
+    else {
+        return;
+    };
+    let end = value[at..]
+        .find('}')
+        .map_or(value.len(), |end| at + end + 1);
+    let message = format!(
+        "`{}` is a part of the file's name: it has no variables",
+        value[at..end].escape_debug()
+    );
+    let help = match environment_variable(&value[at..]) {
+        Some(name) => format!("a variable of the environment is written `${{{name}}}`"),
+        None => "all hosts are in one log; `format` may have `{host}`".to_owned(),
+    };
+    text.warn(at..end, message, help);
+}
+
+/// The name behind the `$` that `text` begins with, if it is in capitals, as a shell's variables are.
+fn environment_variable(text: &str) -> Option<&str> {
+    let text = text.strip_prefix('$')?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let name = &text[..text.len() - text.trim_start_matches(is_name).len()];
+    let is_capital = |c: char| !c.is_ascii_lowercase();
+    (name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(is_capital))
+        .then_some(name)
 }
 
 /// The log that is a file, unless that is the one that says so.
