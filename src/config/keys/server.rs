@@ -216,7 +216,10 @@ const SETTINGS: &[Setting<Draft, Server>] = &[
         kind: Kind::TEXTS,
         about: "names it answers for, \"*.example.com\" among them; left out: any",
         translations: &[
-            ("server_name", "the setting is called `hosts`"),
+            (
+                "server_name",
+                "the setting is called `hosts`; leave it out to answer for any host, as nginx's only server does",
+            ),
             ("domain", "the setting is called `hosts`"),
         ],
         read: |node, draft| {

@@ -214,6 +214,8 @@ pub(crate) fn parse_host(text: &str) -> Result<HostPattern, Fault> {
 
 /// What is to be done about a word that is no host. It depends on where the word stands.
 struct Remedies {
+    /// Whether several hosts may stand there.
+    takes_several: bool,
     /// For `*`.
     any: &'static str,
     /// Behind a host that was written with its port.
@@ -223,6 +225,7 @@ struct Remedies {
 }
 
 const IN_HOSTS: Remedies = Remedies {
+    takes_several: true,
     any: "leave `hosts` out to answer for any host",
     port: "; the port stands in `listen`",
     path: "; paths are the keys in `[server.routes]`",
@@ -230,6 +233,7 @@ const IN_HOSTS: Remedies = Remedies {
 
 /// A certificate is for names and addresses alone.
 const FOR_CERTIFICATE: Remedies = Remedies {
+    takes_several: true,
     any: "a certificate is for names; \"*.app.test\" is any name below app.test",
     port: "; a certificate is for every port",
     path: "; a certificate is for every path",
@@ -237,6 +241,7 @@ const FOR_CERTIFICATE: Remedies = Remedies {
 
 /// The certificate of an upstream's server is looked for by one name.
 const OF_SERVER: Remedies = Remedies {
+    takes_several: false,
     any: "write a name that its certificate is for, without `*`",
     ..FOR_CERTIFICATE
 };
@@ -252,6 +257,13 @@ fn parse_host_with(text: &str, remedies: &Remedies) -> Result<HostPattern, Fault
     }
     if let Some(address) = text.strip_prefix('[') {
         return parse_ipv6_host(text, address);
+    }
+    // nginx's name for a host and every name below it.
+    let below = text.strip_prefix('.').filter(|_| remedies.takes_several);
+    if let Some(name) = below.filter(|name| check_name(name, name).is_ok()) {
+        return Err(Fault::new(0..1, "a host has no empty part").help(format!(
+            "write [\"{name}\", \"*.{name}\"] for the host and every name below it"
+        )));
     }
     if let Ok(address) = text.parse::<Ipv6Addr>() {
         let fault = Fault::new(whole, "an IPv6 address stands in brackets");
@@ -519,6 +531,14 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parse_host(text), Ok(expected), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_dot_at_the_start_is_nginx_s_for_the_host_and_all_below() {
+        let fault = parse_host(".example.com").expect_err("nginx's");
+        let remedy =
+            "write [\"example.com\", \"*.example.com\"] for the host and every name below it";
+        assert_eq!(fault.help.as_deref(), Some(remedy));
     }
 
     #[test]
