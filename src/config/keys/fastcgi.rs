@@ -191,7 +191,11 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
     }
     freshness::warn_of_vain_keys(section, &root);
     let known_root = walked.took("root").then_some(&*root);
-    let fallback = section.peek("fallback").and_then(Node::text);
+    // Which names are scripts is not known while `scripts` has a mistake.
+    let fallback = section
+        .peek("fallback")
+        .filter(|_| !walked.misread(section, "scripts"));
+    let fallback = fallback.and_then(Node::text);
     fastcgi.fallback = fallback.and_then(|text| fallback_script(&text, &fastcgi, known_root));
     if !walked.took("fastcgi") || !(walked.took("root") || is_without_files) {
         return None;
@@ -261,7 +265,9 @@ fn suffixes(node: Node<'_>) -> Option<Vec<String>> {
         "write scripts = \".php\", or `files` in place of `fastcgi` to send files only",
     )?;
     let suffix = |node: Node<'_>| node.text()?.parse(parse_suffix);
-    Some(nodes.into_iter().filter_map(suffix).collect())
+    // Collected twice, so that each mistake is reported.
+    let suffixes: Vec<Option<String>> = nodes.into_iter().map(suffix).collect();
+    suffixes.into_iter().collect()
 }
 
 /// Reads a suffix of scripts' names.
