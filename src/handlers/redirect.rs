@@ -19,7 +19,7 @@ pub(crate) struct RedirectHandler {
     /// Whether what follows the route's path is appended. It is not if the route matches one path alone,
     /// or if the target has it already.
     takes_below: bool,
-    /// Whether the query is appended: the target has it not already.
+    /// Whether the query is appended: the target has it not already, and does not end in a `?`.
     takes_query: bool,
 }
 
@@ -30,7 +30,7 @@ impl RedirectHandler {
         let has_below = target.has(&Part::Path) || target.has(&Part::Rest) || target.has_tail();
         Self {
             takes_below: !pattern.exact && !has_below,
-            takes_query: !target.has(&Part::Query),
+            takes_query: !target.has(&Part::Query) && !drops_query(&redirect.target.written),
             status: redirect.status,
             target,
         }
@@ -58,6 +58,14 @@ impl RedirectHandler {
         let location = location(&target, below, query);
         Response::bare(self.status, FieldLines::new().with("Location", location))
     }
+}
+
+/// Whether a target asks for the query to be left out, by a `?` with nothing behind it, as nginx's `rewrite` has it.
+fn drops_query(target: &str) -> bool {
+    target
+        .split('#')
+        .next()
+        .is_some_and(|target| target.ends_with('?'))
 }
 
 /// The target, then what follows the route's path, then the queries: the target's own, and the
@@ -93,6 +101,21 @@ fn location(target: &[u8], below: &[u8], query: Option<&[u8]>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_mark_at_the_end_drops_the_query() {
+        for (target, expected) in [
+            ("/new?", true),
+            ("https://example.com{path}?#top", true),
+            ("/new", false),
+            ("/new?a=b", false),
+            ("/new?{query}", false),
+            ("/new#?", false),
+        ] {
+            assert_eq!(drops_query(target), expected, "{target}");
+        }
+        assert_eq!(location(b"/new?", b"/a", None), b"/new/a");
+    }
 
     #[test]
     fn builds_locations() {

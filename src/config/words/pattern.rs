@@ -110,7 +110,12 @@ fn check_path(path: &str, before: &str) -> Result<(), Fault> {
         return Err(fault(0..path.len(), "a route's path begins with `/`").help(help));
     }
     if let Some(at) = path.find(['?', '#']) {
-        let help = "a route matches the path alone, whatever the query";
+        let help = match query_parameter(&path[at..]) {
+            Some((name, value)) => format!(
+                "a route matches the path alone; write when = {{ query.{name} = \"{value}\" }} in the route"
+            ),
+            None => "a route matches the path alone, whatever the query".to_owned(),
+        };
         return Err(fault(at..path.len(), "a route has no query and no fragment").help(help));
     }
     if let Some((at, blank)) = path
@@ -288,6 +293,15 @@ fn decode<'a>(written: &'a str, range: &Range<usize>) -> Result<Cow<'a, [u8]>, F
         }
     }
     Ok(Cow::from(percent_decode_str(written)))
+}
+
+/// The first parameter of a query from its `?` on, if its name can be a key as it is.
+fn query_parameter(query: &str) -> Option<(&str, &str)> {
+    let first = query.strip_prefix('?')?.split(['&', '#']).next()?;
+    let (name, value) = first.split_once('=').unwrap_or((first, "*"));
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let is_key = !name.is_empty() && name.chars().all(is_bare);
+    (is_key && !value.contains(['"', '\\'])).then_some((name, value))
 }
 
 #[cfg(test)]
