@@ -1,6 +1,6 @@
 //! `files = DIR`, and the options beside it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
@@ -11,8 +11,8 @@ use super::verb::{Answer, VerbKeys, index_names};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
 use crate::config::model::{ArchiveForm, Files, RequestText, Route, Verb, is_php_source};
-use crate::config::tree::node::Node;
-use crate::config::tree::paths::directory;
+use crate::config::tree::node::{Node, Text};
+use crate::config::tree::paths::{beside, directory};
 use crate::config::tree::section::Section;
 use crate::config::words::target::parse_try;
 use crate::config::words::units::WAIT_OR_NONE;
@@ -54,7 +54,7 @@ const SETTINGS: &[Setting<Draft>] = &[
                  `\"/docs\" = { files = \"docs\", strip_prefix = true }`",
             ),
         ],
-        read: |node, draft| set(&mut draft.files.root, directory(&node.text()?)),
+        read: |node, draft| set(&mut draft.files.root, root(&node.text()?)),
         show: |draft| Some(written::path(&draft.files.root)),
         ..Setting::BLANK
     },
@@ -225,6 +225,29 @@ fn show_route(route: &Route) -> Option<written::Table> {
         strip_prefix: route.strip_prefix,
     };
     Some(show(SETTINGS, &draft))
+}
+
+/// Reads the directory of the files.
+fn root(text: &Text<'_>) -> Option<PathBuf> {
+    let path = beside(text.node.cx.source, &text.value);
+    let written = Path::new(&text.value);
+    let (true, Some(parent), Some(name)) = (path.is_file(), written.parent(), written.file_name())
+    else {
+        return directory(text);
+    };
+    let parent = match parent.to_string_lossy() {
+        here if here.is_empty() => ".".into(),
+        parent => parent,
+    };
+    let message = format!("`{}` is a file, and not a directory", path.display());
+    let help = format!(
+        "write files = {}, rewrite = {}: that file answers, whatever the path of the route",
+        written::string(&parent),
+        written::string(&format!("/{}", name.to_string_lossy())),
+    );
+    let error = Diagnostic::error(message).at(text.node.spot(), "");
+    text.node.cx.report(error.help(help));
+    None
 }
 
 /// Reads `archive`.

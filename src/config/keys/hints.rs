@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::TABLES;
+use super::foreign_names::NAMES;
 use super::setting::Row;
 use crate::config::complaint::vocabulary::{Translation, Vocabulary};
 use crate::config::tree::node::alternatives;
@@ -44,5 +45,22 @@ fn translations() -> Vec<Translation> {
         };
         row.translations.iter().map(translation)
     };
-    rows.flat_map(of_row).collect()
+    let further = NAMES.iter();
+    let further = further.map(|(name, key, text)| Translation { name, key, text });
+    rows.flat_map(of_row).chain(further).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_other_servers_stand_for_keys_that_there_are() {
+        let homes = homes();
+        for (name, key, _) in NAMES {
+            let is_key = |key: &str| homes.iter().any(|(known, _)| *known == key);
+            assert!(key.is_empty() || is_key(key), "{name}: {key}");
+            assert!(!is_key(name), "{name} is a key of ours");
+        }
+    }
 }

@@ -41,7 +41,8 @@ impl<D, M> Setting<D, M> {
         about: "the user that its Unix sockets belong to, by name or number",
         translations: &[(
             "user",
-            "the setting is called `socket_owner`; the server runs as the user who starts it",
+            "the server runs as the user who starts it, which is `User=` in its unit of systemd; `socket_owner` is the \
+             owner of its Unix sockets",
         )],
         ..Self::BLANK
     };

@@ -39,6 +39,7 @@ mod error_pages;
 mod exposure;
 mod fastcgi;
 mod files;
+mod foreign_names;
 mod freshness;
 mod handler;
 mod headers;

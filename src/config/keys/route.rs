@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use toml::de::DeValue;
 
+use super::foreign_names::NAMES;
 use super::level::Level;
 use super::own::{self, show_own};
 use super::refine::{refine, settings, show_policy};
@@ -198,28 +199,80 @@ fn is_verb(key: &Key<'_>, section: &Section<'_>) -> bool {
 
 /// What to write in place of another server's name of a verb.
 fn translated(key: &Key<'_>) -> Option<&'static str> {
+    let is_verb = |name: &str| VERBS.iter().any(|verb| verb.key == name);
+    let further = NAMES.iter().filter(|(_, meant, _)| is_verb(meant));
+    let further = further.map(|(name, _, text)| (*name, *text));
     let verbs = VERBS
         .iter()
         .filter_map(|verb| (verb.rows)().into_iter().next());
-    let mut translations = verbs.flat_map(|verb| verb.translations);
-    let found = translations.find(|(name, _)| *name == key.name);
-    found.map(|(_, text)| *text)
+    let translations = verbs.flat_map(|verb| verb.translations).copied();
+    let found = translations
+        .chain(further)
+        .find(|(name, _)| *name == key.name);
+    found.map(|(_, text)| text)
+}
+
+/// Whether `key` is the `root` of another server, the directory of the files, and not an option of `fastcgi`.
+fn is_root_of_files(key: &Key<'_>, section: &Section<'_>) -> bool {
+    let of_fastcgi = [
+        "script",
+        "scripts",
+        "params",
+        "static_files",
+        "sendfile",
+        "send_files",
+    ];
+    key.name == "root" && !of_fastcgi.iter().any(|option| section.has(option))
 }
 
 fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>], section: &Section<'_>) {
-    let verb_like = |key: &Key<'_>| nearest(key.name, VERBS.iter().map(|verb| verb.key));
     let mut others = keys.iter().filter(|key| !is_option(key.name));
-    if let Some((key, text)) = others.clone().find_map(|key| Some((key, translated(key)?))) {
+    let mut roots = keys.iter().filter(|key| is_root_of_files(key, section));
+    let verb_like = |key: &Key<'_>| nearest(key.name, VERBS.iter().map(|verb| verb.key));
+    let foreign = others.clone().find_map(|key| Some((key, translated(key)?)));
+    let misspelt = others.find_map(|key| Some((key, verb_like(key)?)));
+    // `root` may be an option of the verb that is misspelt.
+    let root = roots.find_map(|key| Some((key, translated(key)?)));
+    let foreign = foreign.or(root.filter(|_| misspelt.is_none()));
+    let unknown = |key: &Key<'_>| {
         let message = format!("unknown key `{}` in route `{}`", key.name, route.name);
-        let error = Diagnostic::error(message).at(key.spot(), "");
-        return route.cx.report(error.help(text.to_owned()));
+        Diagnostic::error(message)
+    };
+    let reported = match (foreign, misspelt) {
+        (Some((key, text)), _) => {
+            let error = unknown(key).at(key.spot(), "");
+            route.cx.report(error.help(text.to_owned()));
+            Some(key.name)
+        }
+        (None, Some((key, verb))) => {
+            let label = format!("did you mean `{verb}`?");
+            route.cx.report(unknown(key).at(key.spot(), label));
+            Some(key.name)
+        }
+        (None, None) => {
+            report_absent_verb(route, section);
+            None
+        }
+    };
+    // What other servers call our keys is told even though nothing says which of them the route takes.
+    let unknown = section
+        .unknown()
+        .into_iter()
+        .filter(|key| !is_option(key.name));
+    for key in unknown.filter(|key| Some(key.name) != reported) {
+        if has_translation(&key) {
+            section.report_unknown(&key, None);
+        }
     }
-    if let Some((key, verb)) = others.find_map(|key| Some((key, verb_like(key)?))) {
-        let message = format!("unknown key `{}` in route `{}`", key.name, route.name);
-        return route
-            .cx
-            .report(Diagnostic::error(message).at(key.spot(), format!("did you mean `{verb}`?")));
-    }
+}
+
+/// Whether there is something to say about a key that is none of ours.
+fn has_translation(key: &Key<'_>) -> bool {
+    key.cx.vocabulary.explain(key.name).is_some()
+}
+
+/// Reports that nothing in a route is a verb, or looks like one.
+fn report_absent_verb(route: &Key<'_>, section: &Section<'_>) {
     // Verbs that take a value come first: it is more likely that one of them is meant.
     let (switches, valued): (Vec<&VerbKeys>, Vec<&VerbKeys>) =
         VERBS.iter().copied().partition(|verb| verb.is_switch());
@@ -231,7 +284,7 @@ fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>], section: &Section<'_>) {
     );
     let mut error = Diagnostic::error(message).at(route.spot(), "");
     let unknown = section.unknown().into_iter();
-    for key in unknown.filter(|key| !is_option(key.name)) {
+    for key in unknown.filter(|key| !is_option(key.name) && !has_translation(key)) {
         error = error.at(key.spot(), "unknown key");
     }
     route.cx.report_absence(error.help(help));
