@@ -19,13 +19,19 @@ use std::sync::{Arc, OnceLock};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::unclosed::Repair;
 use crate::config::model::Place;
 
 /// The text of a file, under the name by which the operator knows it.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) path: Arc<PathBuf>,
+    /// The text that is read: as the operator wrote it, with the repairs.
     pub(crate) text: String,
+    /// The text as the operator wrote it, if it is another.
+    written: Option<String>,
+    /// What was added to the text, so that it can be read, at its place in `text`.
+    pub(super) repairs: Vec<Repair>,
     /// Takes secrets out of a text, in which all places stay the same.
     hide: fn(&str) -> String,
     /// The text without secrets, once a line of it has been shown.
@@ -39,24 +45,99 @@ impl Source {
         Self {
             path,
             text,
+            written: None,
+            repairs: Vec::new(),
             hide,
             shown,
         }
     }
 
+    /// The same file with `repairs`, which are in the order of the text.
+    pub(crate) fn repaired(&self, mut repairs: Vec<Repair>) -> Self {
+        let mut text = self.text.clone();
+        let added: Vec<_> = repairs.iter().map(|it| (it.at, it.added.len())).collect();
+        // How far what stands at `at` moves.
+        let moved = |at: usize, with_own: bool| -> usize {
+            let before = added
+                .iter()
+                .take_while(|(other, _)| *other < at || with_own && *other == at);
+            before.map(|(_, length)| length).sum()
+        };
+        let mut before = 0;
+        for repair in &mut repairs {
+            repair.setting.start += moved(repair.setting.start, false);
+            repair.setting.end += moved(repair.setting.end, true);
+            repair.opener = repair.opener.map(|opener| opener + moved(opener, true));
+            repair.at += before;
+            before += repair.added.len();
+            text.insert_str(repair.at, &repair.added);
+        }
+        Self {
+            repairs,
+            written: Some(self.text.clone()),
+            ..Self::new(Arc::clone(&self.path), text, self.hide)
+        }
+    }
+
+    /// The same file without the settings that are repaired and still have one of `errors`, for what follows them
+    /// could not be read.
+    pub(crate) fn without_hopeless(&self, errors: &[Range<usize>]) -> Self {
+        let mut text = self.text.clone();
+        for repair in &self.repairs {
+            let lines = self.lines_of(&repair.setting);
+            if errors
+                .iter()
+                .any(|error| (lines.start..=lines.end).contains(&error.start))
+            {
+                let blank: String = text[lines.clone()]
+                    .bytes()
+                    .map(|byte| if byte == b'\n' { '\n' } else { ' ' })
+                    .collect();
+                text.replace_range(lines, &blank);
+            }
+        }
+        Self {
+            repairs: self.repairs.clone(),
+            written: self.written.clone(),
+            ..Self::new(Arc::clone(&self.path), text, self.hide)
+        }
+    }
+
+    /// Whether something was added to the text.
+    pub(crate) fn is_repaired(&self) -> bool {
+        !self.repairs.is_empty()
+    }
+
+    /// The text as the operator wrote it.
+    pub(crate) fn written(&self) -> &str {
+        self.written.as_deref().unwrap_or(&self.text)
+    }
+
+    /// Where in the operator's text stands what is at `offset` of the text that is read.
+    fn written_offset(&self, offset: usize) -> usize {
+        let before = self.repairs.iter().take_while(|it| it.at < offset);
+        let added = before.map(|it| it.added.len().min(offset - it.at));
+        offset - added.sum::<usize>()
+    }
+
+    fn written_span(&self, span: &Range<usize>) -> Range<usize> {
+        self.written_offset(span.start)..self.written_offset(span.end)
+    }
+
     /// Whether what stands at that place is not shown.
     pub(crate) fn hides(&self, span: &Range<usize>) -> bool {
-        self.shown()[span.clone()] != self.text[span.clone()]
+        let span = self.written_span(span);
+        self.shown()[span.clone()] != self.written()[span]
     }
 
     /// The text as the operator sees it.
     fn shown(&self) -> &str {
-        self.shown.get_or_init(|| (self.hide)(&self.text))
+        self.shown.get_or_init(|| (self.hide)(self.written()))
     }
 
     /// The line and column of the byte at `offset`.
     pub(crate) fn place(&self, offset: usize) -> Place {
-        let before = &self.text[..offset];
+        let before = &self.written()[..self.written_offset(offset)];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Place {
             file: Arc::clone(&self.path),
@@ -226,7 +307,7 @@ impl Diagnostic {
                     AnnotationKind::Context
                 };
                 let label = Some(&*mark.label).filter(|label| !label.is_empty());
-                kind.span(mark.spot.span.clone()).label(label)
+                kind.span(source.written_span(&mark.spot.span)).label(label)
             });
         Snippet::source(source.shown())
             .path(source.path.to_string_lossy())

@@ -9,4 +9,5 @@ pub(crate) mod fault;
 pub(crate) mod file_fault;
 pub(crate) mod suggest;
 pub(crate) mod syntax;
+pub(crate) mod unclosed;
 pub(crate) mod vocabulary;

@@ -2,21 +2,25 @@
 //!
 //! After a mistake `toml` continues with its best guess of what was meant. Its messages are exact, but
 //! in the words of the grammar ("string values must be quoted, expected literal string"), and one slip
-//! can cause several of them. Here a line gets one diagnostic. An array that is never closed gets one,
-//! however many lines it takes in.
+//! can cause several of them. Here a line gets one diagnostic. What is not closed is found by `unclosed`,
+//! and gets one diagnostic, however many lines it takes in.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue, Error};
 
 use super::diagnostic::{Diagnostic, Source, Spot};
+use super::unclosed::{Missing, OTHER_FOLLOWS, Repair};
 
+/// How many further commas that are missing are shown.
+const MAX_COMMAS: usize = 9;
 const NOT_TOML: &str = "this is not TOML";
+const FOREIGN_COMMENT: &str = "a comment begins with `#`";
 const SEMICOLON: &str = "a line of TOML ends without a semicolon";
 /// How `toml` begins its message about what starts like a number with a fraction, such as an address.
 const BAD_NUMBER: &str = "invalid float";
-const UNCLOSED_TABLE: &str = "this table is not closed";
 
 /// What is wrong with the syntax.
 pub(crate) struct SyntaxFaults<'s> {
@@ -42,7 +46,7 @@ pub(crate) fn explain<'s>(
         diagnostics: Vec::new(),
         shadows: Vec::new(),
     };
-    faults.take_unclosed_array(&mut errors);
+    faults.take_repairs();
     for (span, message) in errors {
         faults.add(tree, span, message);
     }
@@ -50,58 +54,74 @@ pub(crate) fn explain<'s>(
 }
 
 impl<'s> SyntaxFaults<'s> {
-    /// Reports an array that is not closed. `toml` takes the lines after it for elements, and has
-    /// errors about them. All of these are one mistake, before the first line that has no comma
-    /// before it.
-    fn take_unclosed_array(&mut self, errors: &mut Vec<(Range<usize>, &str)>) {
-        let is_end = |message: &str| {
-            message.contains("unclosed array") || message.contains("in array, expected value")
-        };
-        let Some(last) = errors.iter().rposition(|(_, message)| is_end(message)) else {
-            return;
-        };
-        let swallows = |(span, message): &(Range<usize>, &str)| {
-            message.contains("array") && self.begins_line(span.start)
-        };
-        let first = errors.iter().position(swallows).unwrap_or(last).min(last);
-        let start = errors[first].0.start;
-        let end = errors[last].0.end.max(start);
-        errors.drain(first..=last);
-        errors.retain(|(span, _)| !(start..=end).contains(&span.start));
-        self.push_unclosed(start, "this array is not closed", ']');
-        self.shadows.push(self.source.lines_of(&(start..end)));
+    /// Reports what is missing and was added to the text that was read. What stands in the same setting
+    /// may be meant otherwise.
+    fn take_repairs(&mut self) {
+        let mut settings = HashSet::new();
+        for (index, repair) in self.source.repairs.iter().enumerate() {
+            let shadow = self.source.lines_of(&repair.setting);
+            if settings.insert(repair.setting.start) {
+                let diagnostic = self.missing(repair);
+                self.push(self.with_further_commas(diagnostic, &self.source.repairs[index..]));
+            }
+            self.shadows.push(shadow);
+        }
     }
 
-    /// Reports something that should have been closed before `start`, where the next thing begins.
-    fn push_unclosed(&mut self, start: usize, message: &str, bracket: char) {
-        let at = self.source.text[..start].trim_end().len();
-        let line = self.line_around(&(at..at));
-        self.shadows.push(self.source.lines_of(&(at..at)));
-        if line.starts_with('[') {
-            let name = line.trim_matches(['[', ']', ' ']);
-            let help = if line.starts_with("[[") {
-                format!("write [[{name}]]")
-            } else {
-                format!("write [{name}]")
-            };
-            let label = "the closing `]` is missing";
-            return self.push(
-                Diagnostic::error("this header is not closed")
-                    .at(self.spot(at..at), label)
-                    .help(help),
-            );
+    /// Adds to `diagnostic`, about the first of `repairs`, the other commas that are missing in the same setting, as far
+    /// as nothing else is.
+    fn with_further_commas(&self, mut diagnostic: Diagnostic, repairs: &[Repair]) -> Diagnostic {
+        let first = repairs[0].setting.start;
+        let is_further =
+            |repair: &&Repair| repair.missing == Missing::Comma && repair.setting.start == first;
+        let commas: Vec<_> = repairs.iter().take_while(is_further).skip(1).collect();
+        for comma in commas.iter().take(MAX_COMMAS) {
+            diagnostic = diagnostic.at(self.spot(comma.at..comma.at), "here, too");
         }
-        let label = format!("a `,` or the closing `{bracket}` is missing");
-        self.push(Diagnostic::error(message).at(self.spot(at..at), label));
+        match commas.len().saturating_sub(MAX_COMMAS) {
+            0 => diagnostic,
+            more => diagnostic.help(format!("{more} more are missing below")),
+        }
+    }
+
+    /// What to say about something that is missing.
+    fn missing(&self, repair: &Repair) -> Diagnostic {
+        let (message, label) = match repair.missing {
+            Missing::OpeningQuote => ("this string needs quotes", "the opening quote is missing"),
+            Missing::ClosingQuote => ("this string is not closed", "the closing quote is missing"),
+            Missing::Opening => ("a bracket is missing", "the opening"),
+            Missing::HeaderOpening => ("a bracket is missing", "the opening `[` is missing"),
+            Missing::Array => ("this array is not closed", ""),
+            Missing::Table => ("this table is not closed", ""),
+            Missing::Header => ("this header is not closed", "the closing `]` is missing"),
+            Missing::Comma => ("a comma is missing", "expected `,`"),
+        };
+        let follows_comma = self.source.text[..repair.at].ends_with(',');
+        let label = match &*repair.added {
+            added if label.is_empty() && added.len() == 1 && !follows_comma => {
+                format!("a `,` or the closing `{added}` is missing")
+            }
+            added if label.is_empty() => format!("the closing `{added}` is missing"),
+            added if repair.missing == Missing::Opening => format!("{label} `{added}` is missing"),
+            _ => label.to_owned(),
+        };
+        let mut diagnostic = Diagnostic::error(message).at(self.spot(repair.at..repair.at), label);
+        let is_on_line = |opener: &usize| !self.source.text[*opener..repair.at].contains('\n');
+        if let Some(opener) = repair.opener.filter(|opener| !is_on_line(opener)) {
+            diagnostic = diagnostic.at(self.spot(opener..opener + 1), "it begins here");
+        }
+        if matches!(repair.missing, Missing::Header | Missing::HeaderOpening) {
+            let header = self.source.text[repair.setting.clone()].trim();
+            let header = header.split(OTHER_FOLLOWS).next().unwrap_or(header);
+            diagnostic = diagnostic.help(format!("write {header}"));
+        }
+        diagnostic
     }
 
     fn add(&mut self, tree: &DeTable<'_>, span: Range<usize>, message: &str) {
-        if self.is_explained(&span, message) {
+        if self.is_explained(&span) {
             return;
         }
-        let is_unclosed = message.starts_with("unclosed")
-            || message.starts_with("missing comma between key-value")
-                && self.begins_line(span.start);
         let span = if message.starts_with(BAD_NUMBER) {
             self.with_beginning(span)
         } else {
@@ -109,8 +129,6 @@ impl<'s> SyntaxFaults<'s> {
         };
         if message.starts_with("duplicate key") {
             self.push(self.duplicate(tree, span));
-        } else if is_unclosed {
-            self.push_unclosed(span.start, UNCLOSED_TABLE, '}');
         } else if let Some(diagnostic) = self.bad_value(&span, message) {
             self.push(diagnostic);
             self.shadows.push(span);
@@ -121,20 +139,10 @@ impl<'s> SyntaxFaults<'s> {
         }
     }
 
-    /// Whether a diagnostic that was found before explains this error.
-    fn is_explained(&self, span: &Range<usize>, message: &str) -> bool {
+    /// Whether a diagnostic that was found before explains an error there.
+    fn is_explained(&self, span: &Range<usize>) -> bool {
         let covers = |shadow: &Range<usize>| (shadow.start..=shadow.end).contains(&span.start);
-        let is_unclosed = |earlier: &Diagnostic| earlier.message == UNCLOSED_TABLE;
         self.shadows.iter().any(covers)
-            || message.starts_with("unclosed inline table")
-                && self.diagnostics.iter().any(is_unclosed)
-    }
-
-    /// Whether only blanks stand between the start of the line and `at`.
-    fn begins_line(&self, at: usize) -> bool {
-        self.source.text[..at]
-            .trim_end_matches([' ', '\t'])
-            .ends_with('\n')
     }
 
     /// The whole token that ends with `span`. In `127.0.0.1:80` `toml` points at what follows `127.0`.
@@ -220,6 +228,11 @@ impl<'s> SyntaxFaults<'s> {
             return Diagnostic::error(SEMICOLON)
                 .at(spot, "")
                 .help("leave it out".to_owned());
+        }
+        if self.source.text[span.start..].starts_with("//") {
+            return Diagnostic::error(NOT_TOML)
+                .at(self.spot(span), "")
+                .help(FOREIGN_COMMENT.to_owned());
         }
         if message.contains("string, expected `") {
             let label = "the closing quote is missing";
@@ -322,7 +335,7 @@ impl<'s> SyntaxFaults<'s> {
 fn foreign(line: &str) -> Option<&'static str> {
     let is_block = line.ends_with(['{', ';']) && !line.contains('=') || line == "}";
     match line {
-        _ if line.starts_with("//") || line.starts_with(';') => Some("a comment begins with `#`"),
+        _ if line.starts_with("//") || line.starts_with(';') => Some(FOREIGN_COMMENT),
         _ if is_block => Some("a setting is written `key = value`, a table `[name]`"),
         _ => None,
     }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::de::DeTable;
 
@@ -12,7 +13,7 @@ use super::checked::{Checked, Inputs, Strictness};
 use super::include::Files;
 use super::read::read_whole;
 use super::text::{invalid_utf8, source};
-use crate::config::complaint::diagnostic::{Diagnostic, Spot};
+use crate::config::complaint::diagnostic::{Diagnostic, Source, Spot};
 use crate::config::complaint::syntax;
 use crate::config::keys::hints::vocabulary;
 use crate::config::keys::top::resolve;
@@ -49,8 +50,10 @@ pub(crate) fn parse(
         .map(|source| DeTable::parse_recoverable(&source.text))
         .collect();
     // What seems to be missing may be in a file that could not be read.
-    let complete =
-        files.diagnostics.is_empty() && trees.iter().all(|(_, errors)| errors.is_empty());
+    let is_sound = |source: &Arc<Source>| !source.is_repaired();
+    let complete = files.diagnostics.is_empty()
+        && files.inputs.read.iter().all(is_sound)
+        && trees.iter().all(|(_, errors)| errors.is_empty());
     let surveys = Surveys::default();
     let context = |source| Context::new(source, surroundings, vocabulary(), complete, &surveys);
     let contexts: Vec<Context<'_>> = files.inputs.read.iter().map(context).collect();

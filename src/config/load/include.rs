@@ -13,7 +13,7 @@ use toml::de::DeTable;
 
 use super::checked::Inputs;
 use super::read::read_whole;
-use super::text::{invalid_utf8, source};
+use super::text::{invalid_utf8, repaired, source};
 use super::wildcard::{Listing, Wildcard, has_wildcard, is_absent};
 use crate::config::complaint::diagnostic::{Diagnostic, Source};
 use crate::config::keys::hints::vocabulary;
@@ -54,10 +54,11 @@ impl Files {
         surroundings: Surroundings<'_>,
         ancestors: &mut Vec<PathBuf>,
     ) {
+        let source = repaired(source);
         self.inputs.read.push(Arc::clone(&source));
         let (tree, errors) = DeTable::parse_recoverable(&source.text);
         let surveys = Surveys::default();
-        let complete = errors.is_empty();
+        let complete = errors.is_empty() && !source.is_repaired();
         let cx = Context::new(&source, surroundings, vocabulary(), complete, &surveys);
         for text in written(&cx, tree.get_ref()) {
             for path in named(&text, &mut self.inputs.listings) {

@@ -44,7 +44,7 @@ impl Files {
     pub(crate) fn of(inputs: &Inputs) -> io::Result<Self> {
         let mut texts = BTreeMap::new();
         for source in &inputs.read {
-            texts.insert(absolute(&*source.path)?, Some(source.text.clone()));
+            texts.insert(absolute(&*source.path)?, Some(source.written().to_owned()));
         }
         for path in &inputs.missing {
             texts.insert(absolute(path)?, None);
