@@ -5,7 +5,8 @@
 //! top ─┬─ log, blocking, acme (and issue: what it needs of a server), tracing (both with authorities)
 //!      ├─ server ─┬─ route ─┬─ files, respond, redirect, handler, switch, ready, cgi, fastcgi, proxy
 //!      │          │         └─ own: when, rewrite   what holds for one route alone
-//!      │          └─ clash                    claims that exclude each other
+//!      │          ├─ clash                    claims that exclude each other
+//!      │          └─ circle                   redirects that lead back to their own route
 //!      ├─ refine ─ headers, limits, error_pages, types, access, auth, cors, compress: what holds at a `level`
 //!      ├─ rate                               how many requests may be made
 //!      ├─ stream                             connections that are passed on as they are
@@ -32,6 +33,7 @@ mod authorities;
 mod blocking;
 mod certificate;
 mod cgi;
+mod circle;
 mod clash;
 mod compress;
 mod cors;

@@ -4,6 +4,7 @@ use toml::de::DeValue;
 
 use super::auth;
 use super::certificate::{self, Handshakes};
+use super::circle::{self, PlacedRoute};
 use super::clash::{RouteClaims, ServerClaims};
 use super::exposure;
 use super::http_redirect::{self, OverTls};
@@ -417,7 +418,8 @@ fn routes(server: Node<'_>, node: Option<Node<'_>>, outer: Outer<'_>) -> Vec<Rou
         routes.extend(routes_of(&key, value, outer, &mut claims));
     }
     claims.warn_of_shadowed();
-    routes
+    circle::warn(server.cx, &routes);
+    routes.into_iter().map(|(route, _)| route).collect()
 }
 
 /// Reads the route, or the routes, of one key.
@@ -426,7 +428,7 @@ fn routes_of(
     value: Node<'_>,
     outer: Outer<'_>,
     claims: &mut RouteClaims<'_>,
-) -> Vec<Route> {
+) -> Vec<PlacedRoute> {
     let pattern = key.parse(parse_pattern);
     if let Some(pattern) = &pattern {
         claims.add(pattern, key);
@@ -438,24 +440,30 @@ fn routes_of(
         )
         .unwrap_or_default();
     let has_several = matches!(value.value.get_ref(), DeValue::Array(_));
-    let routes = values.into_iter().filter_map(|value| {
+    let mut routes: Vec<(Route, Node<'_>)> = Vec::new();
+    // Those without a mistake: a condition with one may be missing in its route.
+    let mut sound = Vec::new();
+    for value in values {
         let at = if has_several {
             value.value.span().start
         } else {
             key.span.start
         };
-        Some((
-            route(key, value, (pattern.as_ref(), at), outer)?,
-            value.spot(),
-        ))
-    });
-    let routes: Vec<(Route, Spot)> = routes.collect();
-    let places: Vec<(&When, Spot)> = routes
+        let errors_before = key.cx.errors();
+        if let Some(route) = route(key, value, (pattern.as_ref(), at), outer) {
+            if key.cx.errors() == errors_before {
+                sound.push((route.when.clone(), value.spot()));
+            }
+            routes.push((route, value));
+        }
+    }
+    let places: Vec<(&When, Spot)> = sound
         .iter()
-        .map(|(route, spot)| (&route.when, spot.clone()))
+        .map(|(when, spot)| (when, spot.clone()))
         .collect();
     when::report_unreachable(&places, value);
-    routes.into_iter().map(|(route, _)| route).collect()
+    let placed = |(route, value): (Route, Node<'_>)| (route, value.spot_of("redirect"));
+    routes.into_iter().map(placed).collect()
 }
 
 /// The entries of the table of routes, without keys of other tables, which are reported. TOML takes every

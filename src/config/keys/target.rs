@@ -73,8 +73,19 @@ pub(super) fn check_parameters(node: Node<'_>, route: &Route) {
 
 /// Warns of a redirect to the path that was asked for. After a POST that makes sense, for a GET follows.
 fn warn_of_circle(section: &Section<'_>, route: &Route) {
-    let (Verb::Redirect(redirect), Some(value)) = (&route.verb, section.peek("redirect")) else {
+    let Some(value) = section.peek("redirect").filter(|_| is_back(route)) else {
         return;
+    };
+    let message = "this redirect leads to the path that was asked for, in a circle";
+    let help = "name another path, or a host: \"https://example.com{path}\"";
+    let warning = Diagnostic::warning(message).at(value.spot(), "");
+    value.cx.report(warning.help(help.to_owned()));
+}
+
+/// Whether the route redirects a GET to the path that was asked for.
+pub(super) fn is_back(route: &Route) -> bool {
+    let Verb::Redirect(redirect) = &route.verb else {
+        return false;
     };
     let path = RoutePattern {
         method: None,
@@ -84,13 +95,7 @@ fn warn_of_circle(section: &Section<'_>, route: &Route) {
     let target = redirect.target.written.as_str();
     let is_back =
         target == "{path}" || target.strip_suffix("{rest}").unwrap_or(target) == path.to_string();
-    let takes_get = route.methods().is_empty() || route.methods().contains(&Method::Get);
-    if is_back && takes_get {
-        let message = "this redirect leads to the path that was asked for, in a circle";
-        let help = "name another path, or a host: \"https://example.com{path}\"";
-        let warning = Diagnostic::warning(message).at(value.spot(), "");
-        value.cx.report(warning.help(help.to_owned()));
-    }
+    is_back && (route.methods().is_empty() || route.methods().contains(&Method::Get))
 }
 
 /// The message and the remedy for a variable that a route of that pattern cannot have.
