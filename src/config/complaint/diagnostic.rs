@@ -234,9 +234,18 @@ impl Diagnostic {
         self
     }
 
+    pub(crate) fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// The place at fault.
     pub(crate) fn spot(&self) -> Option<&Spot> {
         self.marks.first().map(|mark| &mark.spot)
+    }
+
+    /// Every place that it names.
+    pub(crate) fn spots(&self) -> impl Iterator<Item = &Spot> {
+        self.marks.iter().map(|mark| &mark.spot)
     }
 
     fn offset(&self) -> usize {

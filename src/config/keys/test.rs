@@ -359,7 +359,7 @@ fn known_route(
     let message = format!("no server has a route `{written}`");
     let help = "write it as the key in `[server.routes]`".to_owned();
     test.cx
-        .report_absence(Diagnostic::error(message).at(spot, "").help(help));
+        .report_unknown_name(Diagnostic::error(message).at(spot, "").help(help));
     None
 }
 
@@ -383,7 +383,7 @@ fn known_upstream(
     let label = meant.map_or(String::new(), |name| format!("did you mean `{name}`?"));
     let message = format!("no route asks the upstream `{name}`");
     test.cx
-        .report_absence(Diagnostic::error(message).at(spot, label));
+        .report_unknown_name(Diagnostic::error(message).at(spot, label));
     None
 }
 
@@ -401,7 +401,7 @@ fn known_listener(
         let message = "no server listens there";
         let help = "write an address as in `listen` of a `[[server]]`".to_owned();
         let diagnostic = Diagnostic::error(message).at(spot, "").help(help);
-        test.cx.report_absence(diagnostic);
+        test.cx.report_unknown_name(diagnostic);
     }
     found
 }

@@ -243,6 +243,8 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     if shared.streams.is_empty() {
         report_no_server(&root, &shared.servers);
     }
+    let errors = || -> usize { contexts.iter().map(|cx| cx.errors()).sum() };
+    let errors_before = errors();
     let issuer = Issuer::of(config.acme.as_ref(), &root);
     let shared_by_servers = (issuer, &rates);
     config.servers = resolve_servers(
@@ -255,6 +257,9 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
         issue::warn_of_unanswered(&root, acme, &config.servers);
     }
     config.streams = resolve_streams(shared.streams, &mut listeners);
+    for cx in &contexts {
+        cx.has_misread_servers.set(errors() > errors_before);
+    }
     let servers = config.servers.iter().map(|server| &server.listen);
     let streams = config.streams.iter().map(|stream| &stream.listen);
     let listen: Vec<&ListenAddress> = servers.chain(streams).flatten().collect();

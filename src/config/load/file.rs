@@ -90,7 +90,7 @@ pub(crate) fn parse(
 fn take_found(context: &Context<'_>, faults: syntax::SyntaxFaults<'_>, checked: &mut Checked) {
     let is_good = |spot: &Spot| !is_shadowed(spot, &faults);
     let mut diagnostics = context.diagnostics.take();
-    diagnostics.retain(|diagnostic| diagnostic.spot().is_none_or(is_good));
+    diagnostics.retain(|diagnostic| diagnostic.spots().all(is_good));
     let mut handlers = context.handlers.take();
     handlers.retain(|handler| handler.spots().all(is_good));
     let mut certificates = context.certificates.take();

@@ -4,7 +4,7 @@
 //! Here each step that fails leaves a [`Diagnostic`] in the [`Context`] and returns `None`. The caller
 //! continues with the default, so that one run finds every mistake.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -42,6 +42,8 @@ pub(crate) struct Context<'c> {
     pub(crate) vocabulary: &'c Vocabulary,
     /// Whether the tree holds all of the text. If not, no key can be called missing.
     pub(crate) complete: bool,
+    /// Whether a server or a stream of the files has a mistake, so that it may be another than what was read.
+    pub(crate) has_misread_servers: Cell<bool>,
     /// What was seen beneath the roots of routes.
     pub(crate) surveys: &'c Surveys,
     pub(crate) diagnostics: RefCell<Vec<Diagnostic>>,
@@ -81,6 +83,7 @@ impl<'c> Context<'c> {
             surroundings,
             vocabulary,
             complete,
+            has_misread_servers: Cell::new(false),
             surveys,
             diagnostics: RefCell::default(),
             handlers: RefCell::default(),
@@ -124,6 +127,20 @@ impl Context<'_> {
     pub(crate) fn report_absence(&self, diagnostic: Diagnostic) {
         if self.complete {
             self.report(diagnostic);
+        }
+    }
+
+    /// How many mistakes have been found.
+    pub(crate) fn errors(&self) -> usize {
+        let diagnostics = self.diagnostics.borrow();
+        diagnostics.iter().filter(|it| it.is_error()).count()
+    }
+
+    /// Reports that nothing in the servers and streams of the files is what is named somewhere, if all of these could
+    /// be read.
+    pub(crate) fn report_unknown_name(&self, diagnostic: Diagnostic) {
+        if !self.has_misread_servers.get() {
+            self.report_absence(diagnostic);
         }
     }
 

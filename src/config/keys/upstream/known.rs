@@ -147,7 +147,7 @@ impl<'c> Known<'c> {
                 let message = format!("nothing asks the {named} `{}`", key.name.escape_debug());
                 let help = format!("\"/\" = {{ proxy = \"{}\" }} is one that does", key.name);
                 let warning = Diagnostic::warning(message).at(key.spot(), "").help(help);
-                key.cx.report_absence(warning);
+                key.cx.report_unknown_name(warning);
             }
         }
     }
