@@ -19,6 +19,8 @@ const MAX_COMMAS: usize = 9;
 const NOT_TOML: &str = "this is not TOML";
 const FOREIGN_COMMENT: &str = "a comment begins with `#`";
 const SEMICOLON: &str = "a line of TOML ends without a semicolon";
+/// Quotes that word processors write in place of `"`.
+const TYPOGRAPHIC: [char; 8] = ['“', '”', '„', '‟', '‘', '’', '«', '»'];
 /// How `toml` begins its message about what starts like a number with a fraction, such as an address.
 const BAD_NUMBER: &str = "invalid float";
 
@@ -176,6 +178,9 @@ impl<'s> SyntaxFaults<'s> {
             )
         } else if self.source.hides(span) {
             ("a string needs quotes", "it in quotes".to_owned())
+        } else if token.starts_with(TYPOGRAPHIC) {
+            let plain = token.replace(TYPOGRAPHIC, "\"");
+            ("these are typographic quotes", plain)
         } else if let Some(value) = token.strip_suffix(';') {
             (SEMICOLON, quoted(value))
         } else if token.contains(',') {

@@ -604,19 +604,17 @@ fn names_table(name: &str) -> bool {
 /// Where a quote is missing in the name of a table.
 fn lacks_quote(name: &str) -> Option<usize> {
     let first = name.find('"')?;
-    if name.matches('"').count() % 2 == 0 {
+    if name.matches('"').count().is_multiple_of(2) {
         return None;
     }
-    match name[..first].ends_with('.') {
-        true => Some(name.trim_end().len()),
-        false => {
-            let is_start = |(dot, _): &(usize, &str)| {
-                !name[dot + 1..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '"')
-            };
-            let dot = name.match_indices('.').find(is_start);
-            dot.map(|(dot, _)| dot + 1)
-        }
+    if name[..first].ends_with('.') {
+        return Some(name.trim_end().len());
     }
+    let is_start = |(dot, _): &(usize, &str)| {
+        !name[dot + 1..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '"')
+    };
+    let dot = name.match_indices('.').find(is_start);
+    dot.map(|(dot, _)| dot + 1)
 }
 
 #[cfg(test)]

@@ -298,6 +298,7 @@ fn forward(node: Node<'_>) -> Option<(String, String)> {
         }
     };
     node.cx.asked.borrow_mut().push(AskedUpstream {
+        of_stream: false,
         name: name.clone(),
         server,
         spot: node.spot(),

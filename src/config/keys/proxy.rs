@@ -231,6 +231,7 @@ fn protocols(node: Node<'_>) -> Option<Vec<String>> {
 pub(super) fn upstream(node: Node<'_>) -> Option<String> {
     let (name, server) = upstream_name(node)?;
     node.cx.asked.borrow_mut().push(AskedUpstream {
+        of_stream: false,
         name: name.clone(),
         server: server.map(|UpstreamUrl { scheme, address }| UpstreamUrl {
             scheme,

@@ -268,7 +268,8 @@ fn server(
         hosts: Some(Vec::new()),
     };
     let walked = walk(&mut section, SETTINGS, &mut draft);
-    if section.lacks("listen") {
+    let routes_take = |key: &str| section.peek(ROUTES.key).and_then(|node| node.spot_of(key));
+    if section.lacks("listen") && routes_take("listen").is_none() {
         report_no_address(node, "server");
     }
     let policy = refine(&mut section, Level::Server, outer);
@@ -466,6 +467,11 @@ fn routes_of(
     routes.into_iter().map(placed).collect()
 }
 
+/// The keys that belong above the routes of a server.
+fn settings_of_server() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|setting| setting.key)
+}
+
 /// The entries of the table of routes, without keys of other tables, which are reported. TOML takes every
 /// line below `[server.routes]` for a route, also one that was meant for the server.
 fn without_misplaced<'c>(section: &Section<'c>) -> Vec<(Key<'c>, Node<'c>)> {
@@ -475,7 +481,15 @@ fn without_misplaced<'c>(section: &Section<'c>) -> Vec<(Key<'c>, Node<'c>)> {
         if is_path || route::has_verb(*value) || key.cx.vocabulary.explain(key.name).is_none() {
             return true;
         }
-        section.report_unknown(key, None);
+        let help = "`[server.routes]` takes every line after it: move this one above it";
+        let explained = key.cx.vocabulary.explain(key.name);
+        let is_of_server = settings_of_server().any(|known| known == key.name);
+        let help = if is_of_server {
+            Some(help.to_owned())
+        } else {
+            explained
+        };
+        section.report_unknown(key, help);
         false
     });
     entries

@@ -198,6 +198,7 @@ fn upstream(node: Node<'_>) -> Option<String> {
     };
     let spot = node.spot();
     node.cx.asked.borrow_mut().push(AskedUpstream {
+        of_stream: true,
         name: name.clone(),
         server,
         spot,

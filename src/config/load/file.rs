@@ -113,6 +113,10 @@ fn take_found(context: &Context<'_>, faults: syntax::SyntaxFaults<'_>, checked: 
 /// Whether a mistake in the syntax explains the mistake at `spot`.
 fn is_shadowed(spot: &Spot, faults: &syntax::SyntaxFaults<'_>) -> bool {
     let span = &spot.span;
+    // `toml` gives a value that it made up no place.
+    if *span == (0..0) && !faults.diagnostics.is_empty() {
+        return true;
+    }
     faults
         .shadows
         .iter()

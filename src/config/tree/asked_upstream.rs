@@ -10,5 +10,7 @@ pub(crate) struct AskedUpstream {
     pub(crate) name: String,
     /// The server, if the URL of one stands in place of a name.
     pub(crate) server: Option<UpstreamUrl>,
+    /// Whether a stream asks it, and no route.
+    pub(crate) of_stream: bool,
     pub(crate) spot: Spot,
 }

@@ -21,6 +21,12 @@ pub(crate) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, Fault> {
             Fault::new(0..scheme.len() + 3, "an address to listen on has no scheme").help(help),
         );
     }
+    if text.contains(',') {
+        let items = text.split(',').map(|item| format!("\"{}\"", item.trim()));
+        let list = items.collect::<Vec<_>>().join(", ");
+        let fault = Fault::new(0..text.len(), "several addresses are a list");
+        return Err(fault.help(format!("write [{list}]")));
+    }
     let (host, port) = split_port(text)?;
     let port = parse_port(port, text.len() - port.len())?;
     let addresses = addresses_of(host)?;
@@ -139,7 +145,7 @@ fn split_port(text: &str) -> Result<(&str, &str), Fault> {
         return Err(missing());
     }
     if text.parse::<Ipv6Addr>().is_ok() {
-        let (address, port) = unbracketed(text);
+        let (address, port) = unbracketed(text, "8080");
         let message = "an IPv6 address stands in brackets, and needs a port";
         return Err(Fault::new(whole, message).help(format!("write \"[{address}]:{port}\"")));
     }
@@ -158,12 +164,12 @@ fn split_port(text: &str) -> Result<(&str, &str), Fault> {
 
 /// Splits an IPv6 address without brackets into the address and the port that were most likely meant.
 /// The last group is the port if it is two or more decimal digits.
-fn unbracketed(text: &str) -> (&str, &str) {
+pub(super) fn unbracketed<'t>(text: &'t str, default: &'t str) -> (&'t str, &'t str) {
     let is_port = |port: &str| port.len() > 1 && port.bytes().all(|byte| byte.is_ascii_digit());
     let parts = text.rsplit_once(':').filter(|(_, port)| is_port(port));
     parts
         .filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
-        .unwrap_or((text, "8080"))
+        .unwrap_or((text, default))
 }
 
 fn parse_port(port: &str, start: usize) -> Result<u16, Fault> {

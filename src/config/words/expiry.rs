@@ -31,7 +31,14 @@ const HELP: &str = "write \"1y immutable\", \"1h 30m\", or \"no-cache\"";
 pub(crate) fn parse_expiry(text: &str) -> Result<String, Fault> {
     let words = words(text);
     let begins_time = |word: &Range<usize>| text.as_bytes()[word.start].is_ascii_digit();
-    let (time, directives) = words.split_at(words.iter().take_while(|w| begins_time(w)).count());
+    let mut count = words.iter().take_while(|word| begins_time(word)).count();
+    // `30 days`: the unit may stand apart.
+    let lacks_unit = |word: &Range<usize>| text[word.clone()].bytes().all(|b| b.is_ascii_digit());
+    let is_unit = |word: &Range<usize>| !DIRECTIVES.contains(&&text[word.clone()]);
+    if words[..count].last().is_some_and(lacks_unit) && words.get(count).is_some_and(is_unit) {
+        count += 1;
+    }
+    let (time, directives) = words.split_at(count);
     let mut members = Vec::new();
     if let ([first, ..], [.., last]) = (time, time) {
         members.push(max_age(text, first.start..last.end)?);

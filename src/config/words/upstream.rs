@@ -13,7 +13,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::address::{parse_socket_address, parse_unix};
+use super::address::{parse_socket_address, parse_unix, unbracketed};
 use crate::address::{SRV, Scheme, UNIX, UpstreamAddress, UpstreamUrl};
 use crate::config::complaint::fault::Fault;
 
@@ -344,7 +344,8 @@ fn parse_server(
 fn explain_server(text: &str, authority: &str, place: Place) -> Fault {
     let fault = |message: String| Fault::new(0..text.len(), message);
     if authority.parse::<Ipv6Addr>().is_ok() {
-        let help = format!("write \"[{authority}]:8000\"");
+        let (address, port) = unbracketed(authority, "8000");
+        let help = format!("write \"[{address}]:{port}\"");
         return fault("an IPv6 address stands in brackets, and needs a port".to_owned()).help(help);
     }
     let lacks_port = authority.parse::<Ipv4Addr>().is_ok()

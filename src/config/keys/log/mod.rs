@@ -111,7 +111,9 @@ const LEVELS: &[(&str, LogLevel)] = &[
 
 /// Reads the settings of the log. A mistake leaves the default.
 fn read(node: Node<'_>, log: &mut Log) -> Option<()> {
-    let mut section = node.section("`[log]`", None)?;
+    let text = node.value.get_ref().as_str();
+    let help = text.map(|text| format!("write log.access = {}", written::string(text)));
+    let mut section = node.section("`[log]`", help)?;
     walk(&mut section, SETTINGS, log);
     section.close();
     Some(())

@@ -174,11 +174,19 @@ impl<'c> Known<'c> {
         let label = meant.map_or(String::new(), |name| format!("did you mean `{name}`?"));
         let help = match (meant, self.names.as_slice()) {
             (Some(_), _) => None,
-            (None, []) => Some(format!(
-                "add\n[upstreams.{}]\nservers = [\"127.0.0.1:8000\"]\nor write the URL of a server: \
-                 \"http://127.0.0.1:8000\"",
-                asked.name
-            )),
+            (None, []) => {
+                let or = match asked.name.parse::<u16>() {
+                    _ if !asked.of_stream => {
+                        "the URL of a server: \"http://127.0.0.1:8000\"".to_owned()
+                    }
+                    Ok(port) => format!("the address of a server: \"127.0.0.1:{port}\""),
+                    Err(_) => "the address of a server: \"127.0.0.1:5432\"".to_owned(),
+                };
+                Some(format!(
+                    "add\n[upstreams.{}]\nservers = [\"127.0.0.1:8000\"]\nor write {or}",
+                    asked.name
+                ))
+            }
             (None, _) => Some(format!(
                 "there is {}",
                 list(names().map(|name| format!("`{name}`")), "and")
