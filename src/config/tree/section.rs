@@ -66,12 +66,21 @@ impl<'c> Section<'c> {
 
     /// Whether a key that was not taken seems to mean `key`, which was: a misspelling, or another server's name.
     pub(crate) fn misspells(&self, key: &str) -> bool {
-        let known = || self.known.iter().copied();
         let mut unknown = self.unknown().into_iter();
         let vocabulary = self.cx.vocabulary;
         unknown.any(|other| {
-            nearest(other.name, known()) == Some(key) || vocabulary.is_foreign_name(other.name, key)
+            self.meant(other.name) == Some(key) || vocabulary.is_foreign_name(other.name, key)
         })
+    }
+
+    /// The key that was taken and that `name` seems to mean: one that resembles it, or that it ends or begins.
+    fn meant(&self, name: &str) -> Option<&'static str> {
+        let known = || self.known.iter().copied();
+        let end = format!("_{name}");
+        let ends = || known().find(|known| known.ends_with(&end));
+        let begins = || known().find(|known| known.starts_with(name));
+        let part = || ends().or_else(begins).filter(|_| name.len() > 3);
+        nearest(name, known()).or_else(part)
     }
 
     /// All keys and values, in the order of the file.
@@ -114,7 +123,7 @@ impl<'c> Section<'c> {
     /// As [`Self::close`]. `guess` may return the help for a key that resembles none of this table.
     pub(crate) fn close_or(self, guess: impl Fn(&str) -> Option<String>) {
         for key in self.unknown() {
-            let is_misspelt = nearest(key.name, self.known.iter().copied()).is_some();
+            let is_misspelt = self.meant(key.name).is_some();
             let help = if is_misspelt { None } else { guess(key.name) };
             self.report_unknown(&key, help);
         }
@@ -124,7 +133,7 @@ impl<'c> Section<'c> {
     /// or lists the keys of the table.
     pub(crate) fn report_unknown(&self, key: &Key<'_>, help: Option<String>) {
         let vocabulary = self.cx.vocabulary;
-        let meant = nearest(key.name, self.known.iter().copied());
+        let meant = self.meant(key.name);
         let is_slip = meant.is_some_and(|meant| is_one_slip(key.name, meant));
         let explained = || vocabulary.explain(key.name).filter(|_| !is_slip);
         let guess = || {
